@@ -1,0 +1,239 @@
+"""The record: what an entry states, and the rule that chains entries together.
+
+An entry's hash is the sha256 of the previous entry's hash and its own canonical JSON, so a changed,
+removed or reordered entry is found by `verify_chain`. Facts are typed; `encode` and `decode` are the
+only two ways in and out of their stored form.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
+
+from liftlock.errors import LedgerError
+from liftlock.model import Action, NoticeKind, NoticeState, Outcome, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A plan was made; `document` is the whole plan, so that reports need nothing but the ledger."""
+
+    fact: Literal["planned"] = "planned"
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """The gate suites ended on a host."""
+
+    fact: Literal["judged"] = "judged"
+    host: str
+    verdict: Verdict
+    reason: str = ""
+    tests: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queued:
+    """A letter is about to be sent: written before the conversation with the mail server."""
+
+    fact: Literal["queued"] = "queued"
+    message_id: str
+    customer: str
+    kind: NoticeKind
+    recipient: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """What became of a letter."""
+
+    fact: Literal["delivered"] = "delivered"
+    message_id: str
+    customer: str
+    kind: NoticeKind
+    recipient: str
+    state: NoticeState
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waived:
+    """An operator set a rule aside (`notice`, `gate`, `window`), and why."""
+
+    fact: Literal["waived"] = "waived"
+    rule: str
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A controller took up the rollout; attempts begun under another session are not in its hands."""
+
+    fact: Literal["opened"] = "opened"
+    session: str
+    controller: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A planned host was not attempted, how and why."""
+
+    fact: Literal["left_out"] = "left_out"
+    host: str
+    outcome: Outcome
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """An attempt begins: written before the host is touched. Its entry's `seq` is the fence."""
+
+    fact: Literal["started"] = "started"
+    host: str
+    attempt: int
+    action: Action
+    from_version: str
+    to_version: str
+    session: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voided:
+    """An attempt ended without having switched anything; the host may be tried again."""
+
+    fact: Literal["voided"] = "voided"
+    host: str
+    attempt: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switched:
+    """The wanted version answered healthy on a fresh connection; the bake is still to come."""
+
+    fact: Literal["switched"] = "switched"
+    host: str
+    attempt: int
+    version: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baking:
+    """All hosts of a wave are through; watching them begins."""
+
+    fact: Literal["baking"] = "baking"
+    wave: int
+    session: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ailing:
+    """A host that had switched was found unhealthy; it is to be rolled back."""
+
+    fact: Literal["ailing"] = "ailing"
+    host: str
+    cause: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """An attempt's outcome, the version that was observed last, and why."""
+
+    fact: Literal["ended"] = "ended"
+    host: str
+    attempt: int
+    outcome: Outcome
+    version: str | None
+    cause: str = ""
+    detail: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halted:
+    """The engine stopped the rollout, and by which rule."""
+
+    fact: Literal["halted"] = "halted"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """Every planned host has an outcome."""
+
+    fact: Literal["finished"] = "finished"
+
+
+Fact = (
+    Planned
+    | Judged
+    | Queued
+    | Delivered
+    | Waived
+    | Opened
+    | LeftOut
+    | Started
+    | Voided
+    | Switched
+    | Baking
+    | Ailing
+    | Ended
+    | Halted
+    | Finished
+)
+
+_FACT: TypeAdapter[Fact] = TypeAdapter(Annotated[Fact, Field(discriminator="fact")])
+GENESIS = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the ledger: its number, when, for which plan, what it states, and its link of the chain."""
+
+    seq: int
+    at: datetime
+    plan: str
+    fact: Fact
+    previous: str
+    hash: str
+
+
+def encode(fact: Fact) -> str:
+    """The fact as canonical JSON (sorted keys, no spaces, UTF-8 kept)."""
+    return json.dumps(_FACT.dump_python(fact, mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def decode(text: str) -> Fact:
+    """The fact that `encode` wrote. Raises LedgerError when the text is not one."""
+    try:
+        return _FACT.validate_json(text)
+    except ValueError as error:
+        raise LedgerError(f"the ledger holds an entry this version cannot read: {error}") from error
+
+
+def link(previous: str, at: datetime, plan: str, encoded: str) -> str:
+    """The hash of an entry that follows `previous`: sha256 over the parts, each ended by a newline."""
+    parts = (previous, at.astimezone(UTC).isoformat(), plan, encoded)
+    return hashlib.sha256("".join(f"{part}\n" for part in parts).encode()).hexdigest()
+
+
+def verify_chain(entries: Iterable[Entry], previous: str = GENESIS) -> int:
+    """Check every link; return how many entries hold. Raises LedgerError at the first that does not."""
+    count = 0
+    for entry in entries:
+        expected = link(previous, entry.at, entry.plan, encode(entry.fact))
+        if entry.previous != previous or entry.hash != expected:
+            raise LedgerError(f"ledger entry {entry.seq} was changed, removed or inserted: its hash does not follow")
+        previous = entry.hash
+        count += 1
+    return count
