@@ -168,6 +168,24 @@ class Halted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Aborted:
+    """An operator ended the rollout: nothing new starts under this plan."""
+
+    fact: Literal["aborted"] = "aborted"
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recalled:
+    """An operator wants an upgraded host back on the release it came from."""
+
+    fact: Literal["recalled"] = "recalled"
+    host: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """Every planned host has an outcome."""
 
@@ -189,6 +207,8 @@ Fact = (
     | Ailing
     | Ended
     | Halted
+    | Aborted
+    | Recalled
     | Finished
 )
 

@@ -34,8 +34,11 @@ class Transport(Protocol):
         """Look: versions installed and running, health, space, tools, journal. Changes nothing."""
         ...
 
-    def upgrade(self, host: Host, release: Release, ticket: Ticket) -> HostAnswer:
-        """Stage and switch to `release`; the host goes back by itself unless the version answers healthy."""
+    def upgrade(self, host: Host, from_version: str, release: Release, ticket: Ticket) -> HostAnswer:
+        """Stage and switch to `release`; the host goes back by itself unless the version answers healthy.
+
+        Refused by the host, untouched, when neither `from_version` nor the release itself is installed.
+        """
         ...
 
     def roll_back(self, host: Host, version: str, ticket: Ticket) -> HostAnswer:

@@ -1,0 +1,218 @@
+"""The only loop: ask `next_step`, perform it through the ports, record what happened.
+
+Facts are appended by one thread, the caller's; worker threads only talk to hosts and hand back
+facts. `Started` is written before a host is touched. When the record cannot be written, hosts in
+hand finish and nothing else starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from threading import Event
+
+from liftlock import ledger, outcome
+from liftlock.errors import HostError, LinkLostError
+from liftlock.ledger import Entry, Fact
+from liftlock.model import Action, Hop, Host, HostResult, Plan, Release, Ticket
+from liftlock.ports import Clock, LedgerStore, Transport
+from liftlock.progress import Progress
+from liftlock.rollout import (
+    Bake,
+    Done,
+    Halt,
+    LeaveOut,
+    Pause,
+    Reconcile,
+    RollBack,
+    Step,
+    Upgrade,
+    Wait,
+    next_step,
+)
+
+LOOK_AGAIN = 1.0
+"""Seconds between two looks at a host that is lost or was found unhealthy."""
+
+
+@dataclass
+class Engine:
+    """Carries out one plan. `releases` by version and `hosts` by name must cover the plan.
+
+    `on_entry` is called after every recorded fact, with the progress it led to. Set `stop` to finish
+    the hosts in hand and start no others. A `patient` engine waits for windows to open.
+    """
+
+    plan: Plan
+    releases: Mapping[str, Release]
+    hosts: Mapping[str, Host]
+    transport: Transport
+    store: LedgerStore
+    clock: Clock
+    session: str
+    controller: str
+    on_entry: Callable[[Entry, Progress], None] = lambda _entry, _progress: None
+    stop: Event = field(default_factory=Event)
+    patient: bool = False
+
+    def __post_init__(self) -> None:
+        self.progress = Progress.of(self.plan).with_entries(self.store.entries(self.plan.id))
+        self._in_hand: dict[str, Future[Fact | None]] = {}
+
+    def run(self) -> Step:
+        """Work until done, halted, paused or told to stop; return the last step.
+
+        Raises LedgerError when the record cannot be written, LockedError when another controller
+        claims one of our hosts. Hosts in hand have finished in every case.
+        """
+        self.record(ledger.Opened(session=self.session, controller=self.controller))
+        with ThreadPoolExecutor(self.plan.policy.concurrency, thread_name_prefix="host") as self._pool:
+            try:
+                return self._work()
+            finally:
+                self._finish_hosts_in_hand()
+
+    def _work(self) -> Step:
+        while True:
+            step = next_step(self.plan, self.progress, self.clock.now())
+            if self.stop.is_set():
+                return step
+            match step:
+                case Upgrade(hosts):
+                    for name in hosts:
+                        self._start(name, Action.UPGRADE)
+                case RollBack(hosts):
+                    for name in hosts:
+                        self._start(name, Action.ROLL_BACK)
+                case Reconcile(hosts):
+                    for name in hosts:
+                        self._submit(name, self._look_until_known)
+                    self._collect()
+                case Wait():
+                    self._collect()
+                case LeaveOut(hosts):
+                    for name, how, why in hosts:
+                        self.record(ledger.LeftOut(host=name, outcome=how, reason=why))
+                case Bake():
+                    self._bake(step)
+                case Pause(until) if self.patient:
+                    self.clock.sleep((until - self.clock.now()).total_seconds())
+                case Pause():
+                    return step
+                case Halt(reason):
+                    self.record(ledger.Halted(reason=reason))
+                    return step
+                case Done():
+                    self.record(ledger.Finished())
+                    return step
+
+    def record(self, fact: Fact) -> Entry:
+        """Append one fact to the ledger and to the progress."""
+        entry = self.store.append(self.plan.id, fact, self.clock.now())
+        self.progress = self.progress.with_entry(entry)
+        self.on_entry(entry, self.progress)
+        return entry
+
+    def _start(self, name: str, action: Action) -> None:
+        part, planned = self.progress.host(name), self.progress.lineup.planned[name]
+        wanted = planned.hops[-1].to_version
+        there, back = (part.origin, wanted) if action is Action.UPGRADE else (wanted, part.origin)
+        attempt = part.attempt + 1
+        started = ledger.Started(
+            host=name, attempt=attempt, action=action, from_version=there, to_version=back, session=self.session
+        )
+        ticket = Ticket(self.plan.id, attempt, fence=self.record(started).seq)
+        work = self._upgrade if action is Action.UPGRADE else self._roll_back
+        self._submit(name, lambda name: work(name, ticket))
+
+    def _submit(self, name: str, work: Callable[[str], Fact | None]) -> None:
+        if name not in self._in_hand:
+            self._in_hand[name] = self._pool.submit(work, name)
+
+    def _collect(self) -> None:
+        """Wait for the next hosts to end and record what they have proven."""
+        done, _ = wait(self._in_hand.values(), return_when=FIRST_COMPLETED)
+        for name in [name for name, future in self._in_hand.items() if future in done]:
+            fact = self._in_hand.pop(name).result()
+            if fact is not None:
+                self.record(fact)
+
+    def _finish_hosts_in_hand(self) -> None:
+        while self._in_hand:
+            self._collect()
+
+    def _bake(self, step: Bake) -> None:
+        """One round of watching a wave: wait, then look at each of its hosts."""
+        if step.until is None:
+            self.record(ledger.Baking(wave=step.wave, session=self.session))
+            return
+        left = step.until - self.clock.now()
+        self.clock.sleep(max(0.0, min(left, self.plan.policy.watch_every).total_seconds()))
+        if self.stop.is_set():
+            return
+        over = self.clock.now() >= step.until
+        for name in step.hosts:
+            self._submit(name, lambda name: self._watch(name, over=over))
+        self._finish_hosts_in_hand()
+
+    def _watch(self, name: str, *, over: bool) -> Fact | None:
+        planned, part = self.progress.lineup.planned[name], self.progress.host(name)
+        try:
+            fact = outcome.after_bake(planned, part, self.transport.probe(self.hosts[name]), over=over)
+            if isinstance(fact, ledger.Ailing):  # one slow answer is not yet an ailing host
+                self.clock.sleep(LOOK_AGAIN)
+                fact = outcome.after_bake(planned, part, self.transport.probe(self.hosts[name]), over=over)
+        except HostError as error:
+            return outcome.after_error(name, part.attempt, error, touched=True)
+        return fact
+
+    def _upgrade(self, name: str, ticket: Ticket) -> Fact:
+        """Take one host up its path, hop by hop, then look at it over a fresh connection."""
+        host, touched = self.hosts[name], self.progress.host(name).lost_links > 0
+        wanted, seen = self.plan.version, None
+        try:
+            for hop in self._hops_left(name, ticket):
+                answer = self.transport.upgrade(host, hop.from_version, self.releases[hop.to_version], ticket)
+                if answer.result not in {HostResult.SWITCHED, HostResult.ALREADY_CURRENT}:
+                    break
+                touched = touched or answer.result is HostResult.SWITCHED
+            if answer.result is HostResult.SWITCHED:
+                seen = self.transport.probe(host)
+        except HostError as error:
+            return outcome.after_error(name, ticket.attempt, error, touched=touched)
+        return outcome.after_upgrade(name, ticket.attempt, wanted, answer, seen)
+
+    def _hops_left(self, name: str, ticket: Ticket) -> tuple[Hop, ...]:
+        """The host's path, from where it stands now when an earlier attempt got part of the way."""
+        hops = self.progress.lineup.planned[name].hops
+        if ticket.attempt == 1 or len(hops) == 1:
+            return hops
+        installed = self.transport.probe(self.hosts[name]).installed
+        begun = [place for place, hop in enumerate(hops) if hop.from_version == installed]
+        return hops[begun[0] :] if begun else hops
+
+    def _roll_back(self, name: str, ticket: Ticket) -> Fact:
+        origin = self.progress.host(name).origin
+        try:
+            answer = self.transport.roll_back(self.hosts[name], origin, ticket)
+        except HostError as error:
+            return outcome.after_error(name, ticket.attempt, error, touched=True)
+        return outcome.after_roll_back(name, ticket.attempt, origin, answer)
+
+    def _look_until_known(self, name: str) -> Fact | None:
+        """Look at a lost host until it tells what happened, as long as the policy says; None when interrupted."""
+        planned, part = self.progress.lineup.planned[name], self.progress.host(name)
+        deadline = self.clock.now() + self.plan.policy.reconcile_within
+        while True:
+            try:
+                fact = outcome.after_look(self.plan, planned, part, self.transport.probe(self.hosts[name]))
+            except HostError as error:
+                fact, unseen = None, error
+            else:
+                unseen = LinkLostError("a phase still runs there")
+            if fact is not None or self.stop.is_set():
+                return fact
+            if self.clock.now() >= deadline:
+                return outcome.never_seen_again(planned, part, unseen)
+            self.clock.sleep(LOOK_AGAIN)

@@ -1,0 +1,134 @@
+"""What an observation proves: from what a host answered to the fact that may be recorded. Pure.
+
+Nothing is counted a success that was not proven: an upgrade is `Switched` only when a fresh
+connection saw the wanted version installed, running and healthy, and `succeeded` only when that
+still held at the end of the bake.
+"""
+
+from __future__ import annotations
+
+from liftlock.errors import AuthenticationError, HostError, HostKeyError, LinkLostError
+from liftlock.ledger import Ailing, Ended, Fact, Switched, Voided
+from liftlock.model import Action, HostAnswer, HostResult, Observation, Outcome, Plan, PlannedHost, Policy
+from liftlock.progress import HostProgress
+
+_ENDS = {
+    HostResult.ROLLED_BACK: Outcome.ROLLED_BACK,
+    HostResult.FAILED: Outcome.FAILED,
+    HostResult.REFUSED: Outcome.REFUSED,
+    HostResult.ALREADY_CURRENT: Outcome.ALREADY_CURRENT,
+}
+
+
+def runs(observation: Observation, version: str) -> bool:
+    """Whether the host was seen to have this version installed, running and healthy."""
+    return observation.installed == observation.running == version and observation.healthy is True
+
+
+def after_upgrade(host: str, attempt: int, wanted: str, answer: HostAnswer, seen: Observation | None) -> Fact:
+    """The fact that an upgrade's answer and the look over a fresh connection prove."""
+    if answer.result is not HostResult.SWITCHED:
+        return _ended(host, attempt, _ENDS[answer.result], answer)
+    if seen is not None and runs(seen, wanted):
+        return Switched(host=host, attempt=attempt, version=wanted, seconds=answer.seconds)
+    return Ailing(host=host, cause=_contradiction(seen, wanted), detail=seen.detail if seen else "")
+
+
+def after_roll_back(host: str, attempt: int, wanted: str, answer: HostAnswer) -> Ended:
+    """The fact that a rollback's answer proves."""
+    back = answer.result in {HostResult.SWITCHED, HostResult.ALREADY_CURRENT} and answer.version == wanted
+    return _ended(host, attempt, Outcome.ROLLED_BACK if back else Outcome.FAILED, answer)
+
+
+def after_error(host: str, attempt: int, error: HostError, *, touched: bool) -> Ended:
+    """The fact that a failed call proves; `touched` says that the host was worked on before."""
+    if touched or isinstance(error, LinkLostError):
+        outcome = Outcome.UNKNOWN
+    elif isinstance(error, HostKeyError | AuthenticationError):
+        outcome = Outcome.REFUSED
+    else:
+        outcome = Outcome.UNREACHABLE_BEFORE
+    return Ended(host=host, attempt=attempt, outcome=outcome, version=None, cause=error.cause, detail=error.detail)
+
+
+def after_look(plan: Plan, planned: PlannedHost, part: HostProgress, seen: Observation) -> Fact | None:
+    """The fact that a look at a lost host proves; None while a phase still runs there."""
+    if seen.busy:
+        return None
+    wanted = planned.hops[-1].to_version
+    if part.action is Action.ROLL_BACK:
+        return _after_lost_rollback(planned.name, part, plan.policy, seen)
+    if runs(seen, wanted):
+        return Switched(host=planned.name, attempt=part.attempt, version=wanted)
+    if seen.installed == wanted:
+        return Ailing(host=planned.name, cause=_contradiction(seen, wanted), detail=seen.detail)
+    if seen.installed is None or not runs(seen, seen.installed):
+        return _found(planned.name, part, Outcome.FAILED, seen, "found without a healthy release")
+    tried = part.lost_links >= plan.policy.max_attempts
+    went_back = seen.journal.split() == [plan.id, str(part.attempt), "switch", "rolled_back"]
+    if went_back or tried:
+        return _found(planned.name, part, Outcome.ROLLED_BACK, seen, part.cause or "found on the release before")
+    return Voided(host=planned.name, attempt=part.attempt, cause=part.cause or "the controller went away")
+
+
+def never_seen_again(planned: PlannedHost, part: HostProgress, error: HostError) -> Ended:
+    """The fact for a host that did not come back in time."""
+    return Ended(
+        host=planned.name,
+        attempt=part.attempt,
+        outcome=Outcome.UNREACHABLE,
+        version=None,
+        cause=part.cause or error.cause,
+        detail=f"not reached again: {error.cause}",
+    )
+
+
+def after_bake(planned: PlannedHost, part: HostProgress, seen: Observation, *, over: bool) -> Fact | None:
+    """The fact that a look during (or, when `over`, at the end of) the bake proves; None while all is well."""
+    wanted = planned.hops[-1].to_version
+    if not runs(seen, wanted):
+        return Ailing(host=planned.name, cause=_contradiction(seen, wanted), detail=seen.detail)
+    return _found(planned.name, part, Outcome.SUCCEEDED, seen, "") if over else None
+
+
+def _after_lost_rollback(host: str, part: HostProgress, policy: Policy, seen: Observation) -> Fact:
+    if runs(seen, part.origin):
+        return _found(host, part, Outcome.ROLLED_BACK, seen, part.cause)
+    if seen.installed is not None and part.attempt <= 2 * policy.max_attempts:
+        return Ailing(host=host, cause=part.cause or "rollback interrupted", detail=seen.detail)
+    return _found(host, part, Outcome.FAILED, seen, "rollback did not come through")
+
+
+def _contradiction(seen: Observation | None, wanted: str) -> str:
+    if seen is None:
+        return "not seen again after the switch"
+    if seen.cause:
+        return seen.cause
+    if seen.installed != wanted:
+        return f"{seen.installed or 'no version'} is installed, expected {wanted}"
+    if seen.running != wanted:
+        return f"health: {seen.running or 'no version'} answered, expected {wanted}"
+    return "health: not healthy"
+
+
+def _found(host: str, part: HostProgress, outcome: Outcome, seen: Observation, cause: str) -> Ended:
+    return Ended(
+        host=host,
+        attempt=part.attempt,
+        outcome=outcome,
+        version=seen.running or seen.installed,
+        cause=cause,
+        detail=seen.detail,
+    )
+
+
+def _ended(host: str, attempt: int, outcome: Outcome, answer: HostAnswer) -> Ended:
+    return Ended(
+        host=host,
+        attempt=attempt,
+        outcome=outcome,
+        version=answer.version,
+        cause=answer.cause,
+        detail=answer.detail,
+        seconds=answer.seconds,
+    )

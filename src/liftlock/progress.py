@@ -1,0 +1,242 @@
+"""Where a rollout stands: the fold of its ledger entries, one at a time, at constant cost each.
+
+`Progress` is a value. Nothing but entries changes it, so a controller that dies and one that takes
+over see the same state. Persistent maps (`immutables`) make a new value share all but one path with
+the old one, so folding 100 000 hosts stays linear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+
+from immutables import Map
+
+from liftlock import ledger
+from liftlock.ledger import Entry
+from liftlock.model import Action, NoticeKind, NoticeState, Outcome, Plan, PlannedHost, Verdict
+
+
+class Standing(StrEnum):
+    """Where one planned host stands. Hosts without any entry have no standing yet."""
+
+    FREE = "free"  # tried or left out before; may be tried again
+    IN_HAND = "in_hand"  # an attempt of this session is open
+    LOST = "lost"  # what happened is unknown; somebody must look
+    SWITCHED = "switched"  # on the wanted version, not yet proven through the bake
+    AILING = "ailing"  # had switched, was found unhealthy, must go back
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"  # attempted and did not succeed; the outcome says how
+    LEFT_OUT = "left_out"  # not attempted; the outcome says why
+
+
+SETTLED = frozenset({Standing.SUCCEEDED, Standing.FAILED, Standing.LEFT_OUT})
+
+
+@dataclass(frozen=True, slots=True)
+class HostProgress:
+    """One host's part: its last attempt, the version it came from, and how it ended."""
+
+    standing: Standing
+    attempt: int = 0
+    action: Action = Action.UPGRADE
+    origin: str = ""
+    outcome: Outcome | None = None
+    cause: str = ""
+    lost_links: int = 0
+
+
+@dataclass(frozen=True)
+class Lineup:
+    """The plan's hosts in rollout order, ready to be looked up."""
+
+    plan: Plan
+
+    @cached_property
+    def planned(self) -> dict[str, PlannedHost]:
+        """Every planned host by name."""
+        return {host.name: host for host in self.plan.hosts}
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """Host names in rollout order."""
+        return tuple(host.name for host in self.plan.hosts)
+
+    @cached_property
+    def ends(self) -> tuple[int, ...]:
+        """For each wave, the place in `order` right after its last host."""
+        sizes: dict[int, int] = {}
+        for host in self.plan.hosts:
+            sizes[host.wave] = sizes.get(host.wave, 0) + 1
+        ends, total = [], 0
+        for wave in sorted(sizes):
+            total += sizes[wave]
+            ends.append(total)
+        return tuple(ends)
+
+    def size(self, wave: int) -> int:
+        """How many hosts a wave has (waves count from 1)."""
+        return self.ends[wave - 1] - (self.ends[wave - 2] if wave > 1 else 0)
+
+
+_EMPTY: Map[str, None] = Map()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The state of one rollout after some of its entries. Start with `Progress.of(plan)`."""
+
+    lineup: Lineup
+    session: str = ""
+    hosts: Map[str, HostProgress] = field(default_factory=Map)
+    groups: Map[Standing, Map[str, None]] = field(default_factory=Map)
+    settled: Map[int, int] = field(default_factory=Map)
+    cursor: int = 0
+    baking: tuple[int, datetime] | None = None
+    verdicts: Map[str, ledger.Judged] = field(default_factory=Map)
+    announced: Map[str, datetime] = field(default_factory=Map)
+    waived: frozenset[str] = frozenset()
+    aborted: str = ""
+
+    @staticmethod
+    def of(plan: Plan) -> Progress:
+        """The progress of a plan that nobody has begun."""
+        return Progress(lineup=Lineup(plan))
+
+    def group(self, standing: Standing) -> Map[str, None]:
+        """The hosts that stand there."""
+        return self.groups.get(standing, _EMPTY)
+
+    def count(self, standing: Standing) -> int:
+        """How many hosts stand there."""
+        return len(self.group(standing))
+
+    def host(self, name: str) -> HostProgress:
+        """One host's part; a fresh one when it has no entry yet."""
+        return self.hosts.get(name) or HostProgress(Standing.FREE, origin=self.lineup.planned[name].observed)
+
+    @property
+    def wave(self) -> int | None:
+        """The first wave that has a host without an outcome (from 1); None when every host has one."""
+        for number in range(1, len(self.lineup.ends) + 1):
+            if self.settled.get(number, 0) < self.lineup.size(number):
+                return number
+        return None
+
+    def untried(self, wave: int) -> Iterator[str]:
+        """The wave's hosts that may be started, in order, as far as the record goes."""
+        planned = self.lineup.planned
+        yield from sorted(name for name in self.group(Standing.FREE) if planned[name].wave == wave)
+        for place in range(self.cursor, self.lineup.ends[wave - 1]):
+            name = self.lineup.order[place]
+            if name not in self.hosts and planned[name].wave == wave:
+                yield name
+
+    def with_entry(self, entry: Entry) -> Progress:
+        """The progress after one more entry of the same plan."""
+        fact, at = entry.fact, entry.at
+        match fact:
+            case ledger.Opened():
+                return self._opened(fact.session)
+            case ledger.LeftOut():
+                return self._moved(fact.host, Standing.LEFT_OUT, outcome=fact.outcome, cause=fact.reason)
+            case ledger.Started():
+                mine = fact.session == self.session
+                return self._moved(
+                    fact.host,
+                    Standing.IN_HAND if mine else Standing.LOST,
+                    attempt=fact.attempt,
+                    action=fact.action,
+                    outcome=None,
+                    cause="",
+                )
+            case ledger.Voided():
+                return self._moved(fact.host, Standing.FREE, cause=fact.cause)
+            case ledger.Switched():
+                return self._moved(fact.host, Standing.SWITCHED, outcome=None, cause="")
+            case ledger.Ailing():
+                return self._moved(fact.host, Standing.AILING, outcome=None, cause=fact.cause)
+            case ledger.Recalled():
+                return self._moved(fact.host, Standing.AILING, outcome=None, cause=fact.reason)
+            case ledger.Aborted():
+                return replace(self, aborted=fact.reason)
+            case ledger.Ended():
+                lost_links = self.host(fact.host).lost_links + (fact.outcome is Outcome.UNKNOWN)
+                return self._moved(
+                    fact.host,
+                    _settles(fact.outcome),
+                    outcome=fact.outcome,
+                    cause=fact.cause,
+                    lost_links=lost_links,
+                )
+            case ledger.Baking():
+                return replace(self, baking=(fact.wave, at)) if fact.session == self.session else self
+            case ledger.Judged():
+                return replace(self, verdicts=self.verdicts.set(fact.host, fact))
+            case ledger.Delivered(state=NoticeState.SENT, kind=NoticeKind.ANNOUNCED) if (
+                fact.customer not in self.announced
+            ):
+                return replace(self, announced=self.announced.set(fact.customer, at))
+            case ledger.Waived():
+                return replace(self, waived=self.waived | {fact.rule})
+            case _:
+                return self
+
+    def with_entries(self, entries: Iterable[Entry]) -> Progress:
+        """The progress after several entries in order."""
+        progress = self
+        for entry in entries:
+            progress = progress.with_entry(entry)
+        return progress
+
+    def _opened(self, session: str) -> Progress:
+        """A controller takes up the rollout: what others held is lost, what was merely prevented is free again."""
+        progress = replace(self, session=session, baking=None)
+        for name in tuple(self.group(Standing.IN_HAND)):
+            progress = progress._moved(name, Standing.LOST)
+        for name in tuple(self.group(Standing.LEFT_OUT)):
+            if self.hosts[name].outcome is not Outcome.ALREADY_CURRENT:
+                progress = progress._moved(name, Standing.FREE, outcome=None)
+        for name in tuple(self.group(Standing.FAILED)):
+            if self.hosts[name].outcome is Outcome.UNREACHABLE:
+                progress = progress._moved(name, Standing.LOST)
+        return progress
+
+    def _moved(self, name: str, standing: Standing, **changes: object) -> Progress:
+        before = self.hosts.get(name)
+        after = replace(before or self.host(name), standing=standing, **changes)  # type: ignore[arg-type]
+        groups = self.groups
+        if before is not None:
+            groups = groups.set(before.standing, groups[before.standing].delete(name))
+        groups = groups.set(standing, groups.get(standing, _EMPTY).set(name, None))
+        wave = self.lineup.planned[name].wave
+        was, now = before is not None and before.standing in SETTLED, standing in SETTLED
+        settled = self.settled.set(wave, self.settled.get(wave, 0) + now - was) if now != was else self.settled
+        hosts = self.hosts.set(name, after)
+        return replace(self, hosts=hosts, groups=groups, settled=settled, cursor=self._advanced(hosts))
+
+    def _advanced(self, hosts: Map[str, HostProgress]) -> int:
+        cursor, order = self.cursor, self.lineup.order
+        while cursor < len(order) and order[cursor] in hosts:
+            cursor += 1
+        return cursor
+
+    def unproven_gate(self, name: str) -> str:
+        """Why the gates do not let this host go; empty when they do."""
+        judged = self.verdicts.get(name)
+        if judged is None:
+            return "no gate was run on it for this plan"
+        if judged.verdict is Verdict.PASSED:
+            return ""
+        return f"gate {judged.verdict}: {judged.reason}"
+
+
+def _settles(outcome: Outcome) -> Standing:
+    if outcome is Outcome.SUCCEEDED:
+        return Standing.SUCCEEDED
+    if outcome is Outcome.UNKNOWN:
+        return Standing.LOST
+    return Standing.FAILED if outcome.attempted else Standing.LEFT_OUT

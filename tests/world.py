@@ -1,0 +1,210 @@
+"""A world in memory behind the ports: hosts that can break, links that can drop, a clock that jumps, a record."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from liftlock import ledger
+from liftlock.errors import LinkLostError, LockedError, UnreachableError
+from liftlock.ledger import GENESIS, Entry, Fact
+from liftlock.model import (
+    Artifact,
+    Contact,
+    Customer,
+    Fleet,
+    Host,
+    HostAnswer,
+    HostResult,
+    Hop,
+    NoticeKind,
+    NoticeState,
+    Observation,
+    Plan,
+    PlannedHost,
+    Policy,
+    Release,
+    ReleaseKind,
+    Ticket,
+    Verdict,
+    Window,
+)
+
+START = datetime(2026, 11, 21, 22, 0, tzinfo=UTC)
+WINDOW = Window(START, START + timedelta(hours=6))
+
+
+class CrashError(BaseException):
+    """The controller died here."""
+
+
+class MemoryClock:
+    """Time that passes only by sleeping."""
+
+    def __init__(self) -> None:
+        self._now = START
+        self._lock = threading.Lock()
+
+    def now(self) -> datetime:
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        with self._lock:
+            self._now += timedelta(seconds=max(seconds, 0.001))
+
+
+class MemoryLedger:
+    """A record that keeps its claims, and that can die before or after its nth append."""
+
+    def __init__(self) -> None:
+        self.lines: list[Entry] = []
+        self.dies_at: int | None = None
+        self.dies_after_writing = False
+
+    def append(self, plan: str, fact: Fact, at: datetime) -> Entry:
+        dies = self.dies_at is not None and len(self.lines) + 1 >= self.dies_at
+        if dies and not self.dies_after_writing:
+            raise CrashError
+        if isinstance(fact, ledger.Started) and any(
+            isinstance(line.fact, ledger.Started) and (line.fact.host, line.fact.attempt) == (fact.host, fact.attempt)
+            for line in self.lines
+        ):
+            raise LockedError(f"{fact.host} attempt {fact.attempt} is claimed")
+        previous = self.lines[-1].hash if self.lines else GENESIS
+        digest = ledger.link(previous, at, plan, ledger.encode(fact))
+        self.lines.append(Entry(len(self.lines) + 1, at, plan, fact, previous, digest))
+        if dies:
+            self.dies_after_writing = False
+            raise CrashError
+        return self.lines[-1]
+
+    def entries(self, plan: str | None = None, after: int = 0) -> Iterator[Entry]:
+        return iter([line for line in self.lines if line.seq > after and plan in (None, line.plan)])
+
+    def facts(self, kind: type) -> list[Fact]:
+        return [line.fact for line in self.lines if isinstance(line.fact, kind)]
+
+
+@dataclass
+class MemoryHost:
+    """One host: what it runs, what is wrong with it, and what its journal says last."""
+
+    version: str = "1.4.0"
+    healthy: bool = True
+    breaks: frozenset[str] = frozenset()
+    sickens: frozenset[str] = frozenset()  # healthy at the switch, unhealthy later
+    stuck: bool = False  # cannot go back
+    down: bool = False
+    drops: list[str] = field(default_factory=list)  # "before" or "after" the switch, once each
+    journal: str = ""
+    looks: int = 0
+
+
+class MemoryTransport:
+    """Hosts in memory; counts how many are acted on at once."""
+
+    def __init__(self, hosts: dict[str, MemoryHost], clock: MemoryClock) -> None:
+        self.hosts = hosts
+        self.clock = clock
+        self.busy: set[str] = set()
+        self.most_at_once = 0
+        self.calls: list[tuple[str, str]] = []
+
+    def probe(self, host: Host) -> Observation:
+        world = self._reach(host)
+        world.looks += 1
+        if world.version in world.sickens and world.looks > 1:
+            world.healthy = False
+        running = world.version if world.healthy else None
+        return Observation(
+            host.name, self.clock.now(), True, world.version, running, world.healthy, journal=world.journal
+        )
+
+    def upgrade(self, host: Host, from_version: str, release: Release, ticket: Ticket) -> HostAnswer:
+        world = self._reach(host)
+        self.calls.append(("upgrade", host.name))
+        self.busy.add(host.name)
+        self.most_at_once = max(self.most_at_once, len(self.busy))
+        try:
+            return self._switch(world, from_version, release.version, ticket)
+        finally:
+            self.busy.discard(host.name)
+
+    def _switch(self, world: MemoryHost, from_version: str, wanted: str, ticket: Ticket) -> HostAnswer:
+        if world.version == wanted:
+            return HostAnswer(HostResult.ALREADY_CURRENT, wanted)
+        if world.version != from_version:
+            return HostAnswer(HostResult.REFUSED, world.version, "another version is installed")
+        drop = world.drops.pop(0) if world.drops else ""
+        if drop == "before":
+            raise LinkLostError("connection lost")
+        if wanted in world.breaks:
+            world.healthy = not world.stuck
+            state = "failed" if world.stuck else "rolled_back"
+            answer = HostAnswer(HostResult(state), world.version, "health: HTTP 500")
+        else:
+            world.version, state = wanted, "switched"
+            answer = HostAnswer(HostResult.SWITCHED, wanted)
+        world.journal = f"{ticket.plan} {ticket.attempt} switch {state}"
+        if drop == "after":
+            raise LinkLostError("connection lost")
+        return answer
+
+    def roll_back(self, host: Host, version: str, ticket: Ticket) -> HostAnswer:
+        world = self._reach(host)
+        self.calls.append(("roll_back", host.name))
+        world.version, world.healthy = version, not world.stuck
+        world.journal = f"{ticket.plan} {ticket.attempt} roll_back switched"
+        if world.stuck:
+            return HostAnswer(HostResult.FAILED, None, "health: no answer")
+        return HostAnswer(HostResult.SWITCHED, version)
+
+    def _reach(self, host: Host) -> MemoryHost:
+        if self.hosts[host.name].down:
+            raise UnreachableError("connection refused")
+        return self.hosts[host.name]
+
+
+CUSTOMER = Customer("acme", "Acme", "en", "UTC", (Contact("Ann", "ann@acme.example"),), ())
+
+
+def release(version: str = "1.5.0") -> Release:
+    return Release("boathouse", version, ReleaseKind.UPGRADE, Artifact("x.tar", "0" * 64, 1))
+
+
+def plan_of(
+    waves: tuple[int, ...] = (1, 2, 3),
+    policy: Policy | None = None,
+    versions: tuple[str, ...] = ("1.4.0", "1.5.0"),
+) -> Plan:
+    """A plan with this many hosts per wave, all of one customer, whose window is open from START on."""
+    hops = tuple(Hop(a, b, "test") for a, b in zip(versions, versions[1:], strict=False))
+    hosts = []
+    for wave, size in enumerate(waves, start=1):
+        hosts += [PlannedHost(f"w{wave}h{n}", "acme", wave, versions[0], hops, WINDOW) for n in range(size)]
+    policy = policy or Policy(bake=timedelta(minutes=5), notice_lead=dict.fromkeys(ReleaseKind, timedelta(0)))
+    return Plan("p" * 64, "boathouse", versions[-1], ReleaseKind.UPGRADE, "test", START, policy, tuple(hosts), (), {})
+
+
+def fleet_of(plan: Plan) -> Fleet:
+    hosts = tuple(Host(host.name, host.customer, "127.0.0.1") for host in plan.hosts)
+    return Fleet("test", {"acme": CUSTOMER}, hosts)
+
+
+def told_and_gated(store: MemoryLedger, plan: Plan, at: datetime = START) -> None:
+    """Record what the rollout needs to find: the notice went out and every gate passed."""
+    store.append(
+        plan.id,
+        ledger.Delivered(
+            message_id="<1@x>",
+            customer="acme",
+            kind=NoticeKind.ANNOUNCED,
+            recipient="ann@acme.example",
+            state=NoticeState.SENT,
+        ),
+        at,
+    )
+    for host in plan.hosts:
+        store.append(plan.id, ledger.Judged(host=host.name, verdict=Verdict.PASSED, tests=1), at)
