@@ -1,0 +1,72 @@
+"""The `liftlock` command: invoke's own program around the same tasks that `inv` runs.
+
+Invoke answers a word it cannot parse with exit 1, and takes `--help` after a task for the value of
+a missing argument; both are put right here, for `liftlock` and, through `before_parsing`, for `inv`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from invoke import Collection, Exit, ParseError, Program
+from invoke.parser import Parser, ParserContext
+
+from liftlock import __version__
+from liftlock.errors import ExitCode
+
+
+class Liftlock(Program):
+    """Invoke's program with exit code 2 for words it cannot parse."""
+
+    def parse_core(self, argv: list[str] | None) -> None:
+        """Parse the words before the first task."""
+        _refusing(lambda: super(Liftlock, self).parse_core(argv))
+
+    def parse_tasks(self) -> None:
+        """Parse tasks and their arguments."""
+        _refusing(super().parse_tasks)
+
+
+def main() -> None:
+    """Run the command line; exits with the codes of docs/exit-codes.md."""
+    from liftlock.tasks import namespace
+
+    program = Liftlock(version=__version__, namespace=namespace, name="liftlock", binary="liftlock")
+    program.run(_help_first(sys.argv))
+
+
+def before_parsing(namespace: Collection, argv: Sequence[str]) -> None:
+    """For a `tasks.py` that `inv` loads: answer `--help` and unparsable words as `liftlock` does.
+
+    Raises Exit(2) for words that cannot be parsed, Exit(0) after printing help; else returns.
+    """
+    if not argv[0].endswith(("inv", "invoke")):
+        return
+    program = Program(namespace=None)
+    words = _help_first(list(argv))
+    if words != list(argv):
+        Liftlock(namespace=namespace, name="inv", binary="inv").run(words)
+        raise Exit(code=ExitCode.DONE)
+
+    def parse() -> None:
+        core = ParserContext(args=[*program.core_args(), *program.task_args()])
+        unparsed = Parser(initial=core, ignore_unknown=True).parse_argv(words[1:]).unparsed
+        Parser(contexts=namespace.to_contexts()).parse_argv(unparsed)
+
+    _refusing(parse)
+
+
+def _refusing(parse: Callable[[], None]) -> None:
+    try:
+        parse()
+    except ParseError as error:
+        raise Exit(f"liftlock: {error}", code=ExitCode.INPUT_REFUSED) from None
+
+
+def _help_first(argv: list[str]) -> list[str]:
+    """`liftlock plan ... --help` means `liftlock --help plan`, whatever stands between."""
+    task = next((word for word in argv[1:] if not word.startswith("-")), None)
+    if task is not None and argv.index(task) == 1 and {"--help", "-h"} & set(argv[2:]):
+        return [argv[0], "--help", task]
+    return argv
