@@ -1,10 +1,31 @@
-"""Notices: the letters, which of them a plan owes, and when they free a customer's hosts. Pure."""
+"""Notices: the letters, which of them a plan owes, and when they free a customer's hosts. Pure.
+
+A customer counts as announced from the moment the first of its recipients was sent the notice of
+this very plan: a message's identity contains the plan's, so a changed plan starts from nothing.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
-from liftlock.model import Contact, NoticeKind, NoticeState
+from liftlock.errors import InputError
+from liftlock.ledger import Delivered, Entry, Queued
+from liftlock.model import (
+    Catalogue,
+    Contact,
+    Customer,
+    Fleet,
+    Host,
+    NoticeKind,
+    NoticeState,
+    Plan,
+    PlannedHost,
+    Release,
+    Window,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +39,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One notice to one recipient, ready to send."""
+    """One notice to one recipient, ready to send; `language` as in the customer (`en`, `zh-CN`)."""
 
     message_id: str
     customer: str
@@ -28,6 +49,7 @@ class Letter:
     text: str
     html: str
     attachments: tuple[Attachment, ...] = ()
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +59,175 @@ class Delivery:
     message_id: str
     state: NoticeState
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """Where one message stands by the ledger, and since when."""
+
+    customer: str
+    kind: NoticeKind
+    recipient: str
+    state: NoticeState
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HostShare:
+    """One planned host as its customer is told about it: the releases it gets, in order, and what they cost.
+
+    `expected` and `downtime` are the sums over the hops; `backup` says that at least one hop makes one.
+    """
+
+    host: Host
+    planned: PlannedHost
+    releases: tuple[Release, ...]
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The version seen on the host, and every version it passes on its way."""
+        return (self.planned.observed, *(release.version for release in self.releases))
+
+    @property
+    def window(self) -> Window:
+        """When work on this host may start."""
+        return self.planned.window
+
+    @property
+    def expected(self) -> timedelta:
+        """How long all hops of this host take together."""
+        return sum((release.expected for release in self.releases), timedelta())
+
+    @property
+    def downtime(self) -> timedelta:
+        """For how long the host's users notice it, all hops together."""
+        return sum((release.downtime for release in self.releases), timedelta())
+
+    @property
+    def backup(self) -> bool:
+        """Whether a backup is made on the host before a switch."""
+        return any(release.backup for release in self.releases)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The part of a plan that concerns one customer: its hosts in rollout order, and the releases on their ways.
+
+    `releases` holds every release that at least one of the hosts gets, oldest first.
+    """
+
+    plan: Plan
+    customer: Customer
+    hosts: tuple[HostShare, ...]
+    releases: tuple[Release, ...]
+
+    @property
+    def windows(self) -> tuple[tuple[Window, tuple[HostShare, ...]], ...]:
+        """Every distinct window with its hosts, earliest first."""
+        distinct = sorted({host.window for host in self.hosts}, key=lambda window: (window.start, window.end))
+        return tuple((window, tuple(h for h in self.hosts if h.window == window)) for window in distinct)
+
+
+def share(plan: Plan, customer: Customer, fleet: Fleet, catalogue: Catalogue) -> Share:
+    """What of the plan concerns this customer. Raises InputError when fleet or catalogue lack a part of it."""
+    known_hosts = {host.name: host for host in fleet.hosts}
+    known_releases = {release.version: release for release in catalogue.releases}
+    hosts = []
+    for planned in plan.hosts:
+        if planned.customer != customer.name:
+            continue
+        if planned.name not in known_hosts:
+            raise InputError(f"plan {plan.id[:8]} names host {planned.name!r}, which fleet {fleet.name!r} lacks")
+        for hop in planned.hops:
+            if hop.to_version not in known_releases:
+                raise InputError(f"plan {plan.id[:8]} passes {plan.product} {hop.to_version}, which has no manifest")
+        way = tuple(known_releases[hop.to_version] for hop in planned.hops)
+        hosts.append(HostShare(host=known_hosts[planned.name], planned=planned, releases=way))
+    passed = {release.version for host in hosts for release in host.releases}
+    releases = tuple(release for release in catalogue.releases if release.version in passed)
+    return Share(plan=plan, customer=customer, hosts=tuple(hosts), releases=releases)
+
+
+def customers(plan: Plan, fleet: Fleet) -> list[Customer]:
+    """The customers with planned hosts, in rollout order. Raises InputError when the fleet lacks one."""
+    names = list(dict.fromkeys(host.customer for host in plan.hosts))
+    unknown = [name for name in names if name not in fleet.customers]
+    if unknown:
+        raise InputError(f"plan {plan.id[:8]} names customers that fleet {fleet.name!r} lacks: {', '.join(unknown)}")
+    return [fleet.customers[name] for name in names]
+
+
+def owed(plan: Plan, fleet: Fleet) -> list[tuple[Customer, Contact]]:
+    """Who is to be told: every contact of every customer with planned hosts, each recipient once per customer."""
+    debts = []
+    for customer in customers(plan, fleet):
+        distinct: dict[str, Contact] = {}
+        for contact in customer.contacts:
+            distinct.setdefault(contact.email.casefold(), contact)
+        debts += [(customer, contact) for contact in distinct.values()]
+    return debts
+
+
+def message_id(plan_id: str, customer: str, kind: NoticeKind, recipient: str, domain: str = "liftlock.invalid") -> str:
+    """The same identity each time the same notice is made, so that a mail server can drop a second copy."""
+    parts = (plan_id, customer, kind.value, recipient.casefold())
+    digest = hashlib.sha256("".join(f"{len(part)}:{part}," for part in parts).encode()).hexdigest()
+    return f"<{digest[:40]}@{domain}>"
+
+
+def dispatches(entries: Iterable[Entry]) -> dict[str, Dispatch]:
+    """Where every message stands, by its message id.
+
+    Queued without a later Delivered is `ambiguous`: the controller may have died before or after the
+    mail server took the letter. Once sent, a message stays sent, since its first time.
+    """
+    standing: dict[str, Dispatch] = {}
+    for entry in entries:
+        fact = entry.fact
+        if not isinstance(fact, Queued | Delivered):
+            continue
+        before = standing.get(fact.message_id)
+        if before is not None and before.state is NoticeState.SENT:
+            continue
+        state = NoticeState.AMBIGUOUS if isinstance(fact, Queued) else fact.state
+        standing[fact.message_id] = Dispatch(fact.customer, fact.kind, fact.recipient, state, entry.at)
+    return standing
+
+
+def unsent(letters: Iterable[Letter], standing: Mapping[str, Dispatch]) -> tuple[list[Letter], list[Letter]]:
+    """The letters to send now, and the ambiguous ones: those may have arrived, so a person decides about them."""
+    to_send, ambiguous = [], []
+    for letter in letters:
+        dispatch = standing.get(letter.message_id)
+        if dispatch is None or dispatch.state not in {NoticeState.SENT, NoticeState.AMBIGUOUS}:
+            to_send.append(letter)
+        elif dispatch.state is NoticeState.AMBIGUOUS:
+            ambiguous.append(letter)
+    return to_send, ambiguous
+
+
+def untold(plan: Plan, customer: str, sent: datetime | None, now: datetime) -> str:
+    """Why this customer's hosts are not free yet; empty when the notice of this plan was sent long enough ago."""
+    lead = plan.policy.notice_lead[plan.kind]
+    promise = f"{_hours(lead)} before the work ({plan.kind.value} release)"
+    if sent is None:
+        return (
+            f"{customer} has not been sent the notice of plan {plan.id[:8]}, owed {promise};"
+            f" sent now, its hosts are free from {_utc(now + lead)} on"
+        )
+    if sent + lead > now:
+        return (
+            f"{customer} was sent the notice of plan {plan.id[:8]} at {_utc(sent)}, but is owed it {promise};"
+            f" its hosts are free from {_utc(sent + lead)} on"
+        )
+    return ""
+
+
+def _hours(span: timedelta) -> str:
+    return f"{span / timedelta(hours=1):g} h"
+
+
+def _utc(moment: datetime) -> str:
+    # Rounded up, so that the minute shown is never too early.
+    up = moment.astimezone(UTC) + timedelta(minutes=1) - timedelta(microseconds=1)
+    return f"{up:%Y-%m-%d %H:%M} UTC"

@@ -65,7 +65,7 @@ def after_look(plan: Plan, planned: PlannedHost, part: HostProgress, seen: Obser
     if seen.installed is None or not runs(seen, seen.installed):
         return _found(planned.name, part, Outcome.FAILED, seen, "found without a healthy release")
     tried = part.lost_links >= plan.policy.max_attempts
-    went_back = seen.journal.split() == [plan.id, str(part.attempt), "switch", "rolled_back"]
+    went_back = _journalled(seen) == (plan.id, str(part.attempt), "rolled_back")
     if went_back or tried:
         return _found(planned.name, part, Outcome.ROLLED_BACK, seen, part.cause or "found on the release before")
     return Voided(host=planned.name, attempt=part.attempt, cause=part.cause or "the controller went away")
@@ -97,6 +97,12 @@ def _after_lost_rollback(host: str, part: HostProgress, policy: Policy, seen: Ob
     if seen.installed is not None and part.attempt <= 2 * policy.max_attempts:
         return Ailing(host=host, cause=part.cause or "rollback interrupted", detail=seen.detail)
     return _found(host, part, Outcome.FAILED, seen, "rollback did not come through")
+
+
+def _journalled(seen: Observation) -> tuple[str, ...]:
+    """Plan, attempt and state of the last line of the host's journal (`<plan> <attempt> <phase> <state>`)."""
+    words = seen.journal.split()
+    return (words[0], words[1], words[3]) if len(words) == 4 else ()
 
 
 def _contradiction(seen: Observation | None, wanted: str) -> str:

@@ -18,6 +18,7 @@ from datetime import datetime
 
 from liftlock.errors import ExitCode
 from liftlock.model import Outcome, Plan, RollbackScope
+from liftlock.notice import untold
 from liftlock.progress import Progress, Standing
 
 
@@ -181,24 +182,14 @@ def _work_on(plan: Plan, progress: Progress, wave: int, now: datetime) -> Step:
 def _refusal(plan: Plan, progress: Progress, name: str, now: datetime) -> tuple[Outcome, str] | None:
     """Why this host must not start, with the outcome that stands for it; None when it may."""
     planned = progress.lineup.planned[name]
-    if "notice" not in progress.waived and (why := _untold(plan, progress.announced.get(planned.customer), now)):
-        return Outcome.REFUSED, f"notice: {planned.customer} {why}"
+    told = progress.announced.get(planned.customer)
+    if "notice" not in progress.waived and (why := untold(plan, planned.customer, told, now)):
+        return Outcome.REFUSED, f"notice: {why}"
     if "gate" not in progress.waived and (why := progress.unproven_gate(name)):
         return Outcome.REFUSED, why
     if "window" not in progress.waived and now >= planned.window.end:
         return Outcome.DEFERRED, f"its window ended {planned.window.end:%Y-%m-%d %H:%M} UTC"
     return None
-
-
-def _untold(plan: Plan, announced: datetime | None, now: datetime) -> str:
-    lead = plan.policy.notice_lead[plan.kind]
-    if announced is None:
-        return "was not told of this plan"
-    if now - announced < lead:
-        return (
-            f"was told {announced:%Y-%m-%d %H:%M} UTC; the promised notice ends {announced + lead:%Y-%m-%d %H:%M} UTC"
-        )
-    return ""
 
 
 def _bake(plan: Plan, progress: Progress, wave: int) -> Bake:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated, Self
 
-from liftlock.model import Policy
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
+
+from liftlock.document import Shape, read
+from liftlock.fields import Address, Count, Email, Length, Line, Port, Sender, Span, User
+from liftlock.model import Policy, ReleaseKind, RollbackScope
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +65,116 @@ class Settings:
     vendor: Vendor = field(default_factory=Vendor)
     smtp: SmtpSettings | None = None
     policy: Policy = field(default_factory=Policy)
+
+
+_POLICY = Policy()
+_SQLITE = "sqlite:///"
+
+
+def _ledger_url(url: str) -> str:
+    if not re.match(r"sqlite:///(?!:memory:)[^?]|postgresql(\+\w+)?://.", url):
+        raise ValueError("must be sqlite:///<file> or postgresql://<user>@<host>/<database>")
+    return url
+
+
+def _wave(value: object) -> str:
+    text = str(value) if type(value) is int else value
+    if not isinstance(text, str) or not re.fullmatch(r"[1-9]\d{0,6}|([1-9]\d?|100)%", text, re.ASCII):
+        raise ValueError(
+            "must be a number of hosts such as 1, or a share such as `25%`, more than none and up to `100%`"
+        )
+    return text
+
+
+def _reaching_all(waves: list[str]) -> list[str]:
+    if waves[-1:] != ["100%"]:
+        raise ValueError("the last wave must be `100%`, every host of the plan")
+    return waves
+
+
+_Waves = Annotated[list[Annotated[str, BeforeValidator(_wave)]], AfterValidator(_reaching_all)]
+
+
+class _Ssh(Shape):
+    key: Line = "~/.ssh/id_ed25519"
+    known_hosts: Line = ".liftlock/known_hosts"
+    user: User | None = None
+    connect_timeout: Length = timedelta(seconds=10)
+    phase_timeout: Length = timedelta(minutes=30)
+
+
+class _Vendor(Shape):
+    name: Line = "Your vendor"
+    email: Email | None = None
+    phone: Line | None = None
+
+
+class _Smtp(Shape):
+    host: Address
+    sender: Sender
+    port: Port = 587
+    security: MailSecurity = MailSecurity.STARTTLS
+    username: Line | None = None
+    timeout: Length = timedelta(seconds=30)
+
+    @model_validator(mode="after")
+    def _no_open_credentials(self) -> Self:
+        if self.username is not None and self.security is MailSecurity.NONE:
+            raise ValueError("a username needs `security: starttls` or `tls`: a password must not travel in the open")
+        return self
+
+
+class _Policy(Shape):
+    target_percent: Annotated[int, Strict(), Field(ge=1, le=100)] = _POLICY.target_percent
+    waves: _Waves = Field(default_factory=lambda: list(_POLICY.waves))
+    bake: Span = _POLICY.bake
+    watch_every: Length = _POLICY.watch_every
+    concurrency: Count = _POLICY.concurrency
+    rollback: RollbackScope = _POLICY.rollback
+    max_failures: Annotated[int, Strict(), Field(ge=0)] | None = None
+    max_attempts: Count = _POLICY.max_attempts
+    reconcile_within: Span = _POLICY.reconcile_within
+    notice_lead: dict[ReleaseKind, Span] = Field(default_factory=dict)
+
+
+class _Settings(Shape):
+    ledger: Annotated[Line, AfterValidator(_ledger_url)] = "sqlite:///.liftlock/ledger.db"
+    ssh: _Ssh = _Ssh()
+    vendor: _Vendor = _Vendor()
+    smtp: _Smtp | None = None
+    policy: _Policy = _Policy()
+
+
+def read_settings(text: str, file: str, workspace: Path) -> Settings:
+    """The settings that `liftlock.yaml` declares; everything is optional, and an empty text gives the defaults.
+
+    `workspace` is absolute: relative paths are taken from it, and `~` is the operator's home. A notice lead
+    that is not given keeps its default. Raises InputError with every problem and its place.
+    """
+    shape = read(text, file, _Settings, empty_ok=True)
+    ssh, policy = shape.ssh, shape.policy
+    return Settings(
+        ledger=_in_workspace(shape.ledger, workspace),
+        ssh=SshSettings(
+            key=workspace / Path(ssh.key).expanduser(),
+            known_hosts=workspace / Path(ssh.known_hosts).expanduser(),
+            user=ssh.user,
+            connect_timeout=ssh.connect_timeout,
+            phase_timeout=ssh.phase_timeout,
+        ),
+        vendor=Vendor(shape.vendor.name, shape.vendor.email or "", shape.vendor.phone or ""),
+        smtp=SmtpSettings(**dict(shape.smtp)) if shape.smtp else None,
+        policy=Policy(
+            **policy.model_dump(exclude={"waves", "notice_lead"}),
+            waves=tuple(policy.waves),
+            notice_lead={**_POLICY.notice_lead, **policy.notice_lead},
+        ),
+    )
+
+
+def _in_workspace(url: str, workspace: Path) -> str:
+    """An SQLite URL with its file's path made absolute; any other URL as it is."""
+    if not url.startswith(_SQLITE):
+        return url
+    path, mark, query = url.removeprefix(_SQLITE).partition("?")
+    return f"{_SQLITE}{workspace / Path(path).expanduser()}{mark}{query}"

@@ -1,0 +1,5 @@
+"""`python -m liftlock` is `liftlock`."""
+
+from liftlock.main import main
+
+main()

@@ -1,0 +1,89 @@
+# shellcheck shell=sh disable=SC2034,SC2154  # what one of the two files sets, the other reads
+#
+# Method "archive": a release is a directory, and the link `current` says which one is installed.
+# The contents of the archive are the contents of the release directory; nothing is stripped from names.
+#
+# A method is the functions below. They find the settings (LL_...) and `state` (the .liftlock directory);
+# one that fails returns 1 and says why, in a short stable phrase, in `problem`.
+
+method_tools() { # sets tools: what this method needs on the host
+    case $LL_ARCHIVE in
+    '' | *.tar) tools=tar ;;
+    *.tar.gz | *.tgz) tools='tar gzip' ;;
+    *.tar.xz) tools='tar xz' ;;
+    *) problem='unknown archive type' && return 1 ;;
+    esac
+}
+
+method_installed() { # sets installed: the version that is current, empty for none
+    installed=''
+    if [ ! -L "$LL_BASE/current" ]; then
+        [ ! -e "$LL_BASE/current" ] || { problem='current is not a link' && return 1; }
+        return 0
+    fi
+    link=$(readlink "$LL_BASE/current")
+    link=${link#"$LL_BASE/"}
+    link=${link%/}
+    case $link in
+    releases/*) is_name "${link#releases/}" ;;
+    *) false ;;
+    esac || { problem='current points outside releases' && return 1; }
+    [ -d "$LL_BASE/$link" ] || { problem='current is dangling' && return 1; }
+    installed=${link#releases/}
+}
+
+method_has() { # method_has <version>: whether that release is on the host
+    [ -d "$LL_BASE/releases/$1" ]
+}
+
+method_stage() { # method_stage <file>: make the verified artifact the release LL_TO, whole or not at all
+    mkdir -p "$LL_BASE/releases" || { problem='releases not writable' && return 1; }
+    rm -rf "$LL_BASE/releases"/.unpack.*
+    unpacked=$(mktemp -d "$LL_BASE/releases/.unpack.XXXXXX") || { problem='releases not writable' && return 1; }
+    chmod 755 "$unpacked"
+    if ! unpack "$1" >>"$log" 2>&1; then
+        rm -rf "$unpacked"
+        problem='unpack failed'
+        return 1
+    fi
+    flush_filesystem "$unpacked"
+    # What stands there now was never finished, and is not current: stage() saw to that.
+    rm -rf "$LL_BASE/releases/$LL_TO"
+    mv -fT "$unpacked" "$LL_BASE/releases/$LL_TO" || { problem='releases not writable' && return 1; }
+}
+
+unpack() { # unpack <file>, into $unpacked, as far as the phase's time allows
+    set -- -C "$unpacked" -xf "$1"
+    case $LL_ARCHIVE in
+    *.gz | *.tgz) set -- -z "$@" ;;
+    *.xz) set -- -J "$@" ;;
+    esac
+    case $(tar --version 2>&1) in
+    *GNU* | *bsdtar*) set -- --no-same-owner --no-same-permissions "$@" ;;
+    *) set -- -o --no-same-permissions "$@" ;;
+    esac
+    limit
+    timeout -k 5 "$seconds" tar "$@" </dev/null
+}
+
+method_activate() { # method_activate <version>: one rename makes it current
+    rm -f "$state/link"
+    if ln -s "releases/$1" "$state/link" && mv -fT "$state/link" "$LL_BASE/current"; then
+        flush "$LL_BASE"
+    else
+        problem='activate: the link cannot be set'
+        return 1
+    fi
+}
+
+method_roll_back() { # method_roll_back <version>: make it current again; empty: nothing was installed before
+    if [ -n "$1" ]; then
+        method_activate "$1"
+    else
+        rm -f "$LL_BASE/current" && flush "$LL_BASE"
+    fi
+}
+
+method_prune() { # remove what nobody needs after a switch; releases stay, they are the way back
+    rm -rf "$LL_BASE/releases"/.unpack.*
+}

@@ -1,0 +1,142 @@
+"""Templates: one environment for notices and manuals, and the words that times and spans have in each language.
+
+Templates are trusted files, the values put into them are not: HTML is escaped, and a variable that a
+template names but nobody gives is an error, never an empty string.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from liftlock.errors import InputError, Problem
+from liftlock.model import Window
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+PACKAGED = Path(__file__).parent.parent / "sample" / "templates"
+
+
+@dataclass(frozen=True, slots=True)
+class _Language:
+    """How one language writes a time, a stretch of time, and the units of a span (one, many)."""
+
+    moment: Callable[[datetime], str]
+    zone: str
+    stretch: str
+    units: tuple[tuple[str, str], ...]
+
+
+def _english_moment(local: datetime) -> str:
+    day = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")[local.weekday()]
+    months = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+    return f"{day} {local.day} {months[local.month - 1]} {local.year}, {local:%H:%M}"
+
+
+def _chinese_moment(local: datetime) -> str:
+    day = "一二三四五六日"[local.weekday()]
+    return f"{local.year}年{local.month}月{local.day}日（星期{day}）{local:%H:%M}"
+
+
+_LANGUAGES = {
+    "en": _Language(
+        moment=_english_moment,
+        zone=" ({offset}, {name})",
+        stretch="{start} to {end}",
+        units=(("day", "days"), ("hour", "hours"), ("minute", "minutes"), ("second", "seconds")),
+    ),
+    "zh-CN": _Language(
+        moment=_chinese_moment,
+        zone="（{offset}，{name}）",
+        stretch="{start} 至 {end}",
+        units=(("天", "天"), ("小时", "小时"), ("分钟", "分钟"), ("秒", "秒")),
+    ),
+}
+
+
+def environment(workspace: Path | None = None) -> Environment:
+    """The templates of a workspace's `templates/` folder first, then those that come with liftlock."""
+    import jinja2
+
+    folders = [PACKAGED] if workspace is None else [workspace / "templates", PACKAGED]
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folders),
+        undefined=jinja2.StrictUndefined,
+        autoescape=jinja2.select_autoescape(["html.j2"]),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters.update(local_time=local_time, local_window=local_window, span=span)
+    return made
+
+
+def render(templates: Environment, name: str, **variables: Any) -> str:
+    """The template filled in. Raises InputError with the template's name and line when it is missing or wrong."""
+    import jinja2
+
+    try:
+        return templates.get_template(name).render(**variables)
+    except jinja2.TemplateSyntaxError as error:
+        place = Problem(file=error.name or name, line=error.lineno, column=1, message=str(error.message))
+        raise InputError([place]) from error
+    except jinja2.TemplateNotFound as error:
+        folders = ", ".join(getattr(templates.loader, "searchpath", ()))
+        raise InputError([Problem(file=str(error.name or name), message=f"no such template in {folders}")]) from error
+    except jinja2.TemplateError as error:
+        file, line = _place(error, name)
+        raise InputError([Problem(file=file, line=line, column=1, message=str(error.message))]) from error
+
+
+def local_time(moment: datetime, zone: str, language: str) -> str:
+    """The moment on the clocks of an IANA zone, with weekday and UTC offset, in the language's own manner."""
+    local = moment.astimezone(ZoneInfo(zone))
+    return _language(language).moment(local) + _zone(local, zone, language)
+
+
+def local_window(window: Window, zone: str, language: str) -> str:
+    """From when to when; day and zone stand once where they are the same at both ends."""
+    start, end = window.start.astimezone(ZoneInfo(zone)), window.end.astimezone(ZoneInfo(zone))
+    words = _language(language)
+    first, last = words.moment(start), words.moment(end)
+    if start.utcoffset() != end.utcoffset():
+        first += _zone(start, zone, language)
+    elif start.date() == end.date():
+        last = f"{end:%H:%M}"
+    return words.stretch.format(start=first, end=last + _zone(end, zone, language))
+
+
+def span(length: timedelta, language: str) -> str:
+    """A length of time in words, to the second: `1 hour 30 minutes`."""
+    units = _language(language).units
+    minutes, seconds = divmod(round(length.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    amounts = zip((days, hours, minutes, seconds), units, strict=True)
+    parts = [f"{amount} {one if amount == 1 else many}" for amount, (one, many) in amounts if amount]
+    return " ".join(parts) or f"0 {units[2][1]}"
+
+
+def _language(name: str) -> _Language:
+    if name not in _LANGUAGES:
+        raise InputError(f"no words for language {name!r}: known are {', '.join(_LANGUAGES)}")
+    return _LANGUAGES[name]
+
+
+def _zone(local: datetime, name: str, language: str) -> str:
+    return _language(language).zone.format(offset=f"UTC{local.isoformat()[-6:]}", name=name)
+
+
+def _place(error: Exception, name: str) -> tuple[str, int]:
+    """The innermost template line that an error passed through (Jinja puts template lines into tracebacks)."""
+    place, step = (name, 0), error.__traceback__
+    while step is not None:
+        if step.tb_frame.f_code.co_filename.endswith(".j2"):
+            place = ("/".join(Path(step.tb_frame.f_code.co_filename).parts[-2:]), step.tb_lineno)
+        step = step.tb_next
+    return place

@@ -1,0 +1,278 @@
+"""What people read on a terminal. Colour only there; everything fits 80 columns and survives a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from liftlock.model import Fleet, GateResult, NoticeState, Observation, Outcome, Plan, Verdict
+from liftlock.plan import budget_words, short_id
+from liftlock.report import Report
+
+if TYPE_CHECKING:
+    from liftlock.app.checking import Finding, Fingerprint
+    from liftlock.app.telling import Told
+
+GOOD, BAD, DIM = "green", "red", "dim"
+
+_STYLES: dict[str, str] = {
+    Outcome.SUCCEEDED: GOOD,
+    Outcome.ALREADY_CURRENT: GOOD,
+    Outcome.ROLLED_BACK: "yellow",
+    Outcome.FAILED: BAD,
+    Outcome.UNREACHABLE: BAD,
+    Outcome.UNKNOWN: BAD,
+}
+
+
+def console() -> Console:
+    """Standard output as people see it."""
+    return Console(highlight=False, soft_wrap=False)
+
+
+def errors() -> Console:
+    """Standard error, for progress beside JSON."""
+    return Console(stderr=True, highlight=False)
+
+
+def table(*columns: str) -> Table:
+    """A plain table without lines."""
+    made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def outcome_text(outcome: str) -> Text:
+    """An outcome in its colour."""
+    return Text(outcome, style=_STYLES.get(outcome, ""))
+
+
+def ignore(_: object) -> None:
+    """Show nothing."""
+
+
+@contextmanager
+def _counting(what: str, *, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """A counter on standard error while it is a terminal: how many are through, and which was last."""
+    screen = errors()
+    if quiet or not screen.is_terminal:
+        yield ignore
+        return
+    count = 0
+    with screen.status(what) as line:
+
+        def on_one(name: str) -> None:
+            nonlocal count
+            count += 1
+            line.update(f"{what}: {count} hosts, last {name}")
+
+        yield on_one
+
+
+@contextmanager
+def looking(*, quiet: bool) -> Iterator[Callable[[Observation], None]]:
+    """Progress while hosts are looked at."""
+    with _counting("looking at hosts", quiet=quiet) as on_one:
+        yield lambda seen: on_one(seen.host)
+
+
+@contextmanager
+def judging(*, quiet: bool) -> Iterator[Callable[[GateResult], None]]:
+    """Progress while gates run."""
+    with _counting("running gates", quiet=quiet) as on_one:
+        yield lambda result: on_one(result.host)
+
+
+def show_workspace(folder: Path, written: Sequence[Path]) -> None:
+    """Say what was made and what comes next."""
+    screen = console()
+    screen.print(f"Made {folder} with {len(written)} files.")
+    for line in (
+        f"cd {folder}",
+        "put your hosts into inventories/example.yaml, your key into liftlock.yaml",
+        "liftlock trust       # compare and record the hosts' keys",
+        "liftlock doctor      # what is missing before a rollout",
+        "liftlock plan boathouse 1.5.0",
+    ):
+        screen.print(f"  {line}", style=DIM)
+
+
+def show_plan(plan: Plan, path: Path, fleet: Fleet) -> None:
+    """The plan as people read it: budget, waves with windows in the customer's own time, who is left out."""
+    from zoneinfo import ZoneInfo
+
+    screen = console()
+    screen.print(f"[bold]Plan {short_id(plan)}[/]: {plan.product} {plan.version} ({plan.kind}) for fleet {plan.fleet}")
+    screen.print(budget_words(plan))
+    if plan.hosts:
+        screen.print()
+        rows = table("wave", "host", "customer", "path", "window (customer's time)")
+        for host in plan.hosts:
+            zone = ZoneInfo(fleet.customers[host.customer].timezone)
+            start, end = host.window.start.astimezone(zone), host.window.end.astimezone(zone)
+            path_text = " > ".join((host.observed, *(hop.to_version for hop in host.hops)))
+            rows.add_row(
+                str(host.wave), host.name, host.customer, path_text, f"{start:%a %d %b %H:%M}-{end:%a %H:%M %Z}"
+            )
+        screen.print(rows)
+    for host in plan.hosts:
+        if host.note:
+            screen.print(Text(f"note: {host.name}: {host.note}", style="yellow"))
+    if plan.exclusions:
+        screen.print()
+        rows = table("left out", "customer", "how", "why")
+        for left in plan.exclusions:
+            rows.add_row(left.host, left.customer, outcome_text(left.outcome), left.reason)
+        screen.print(rows)
+    screen.print(f"\nWritten to {path}")
+
+
+def show_gates(results: Sequence[GateResult], logs: Path) -> None:
+    """Each host's verdict; reasons where it did not pass."""
+    screen = console()
+    rows = table("host", "verdict", "tests", "why")
+    for result in sorted(results, key=lambda one: (one.verdict is Verdict.PASSED, one.host)):
+        style = GOOD if result.verdict is Verdict.PASSED else BAD
+        rows.add_row(result.host, Text(result.verdict, style=style), str(result.tests), Text(result.reason))
+    screen.print(rows)
+    counts = Counter(result.verdict.value for result in results)
+    screen.print(", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())) or "No host is planned.")
+    if counts.keys() - {Verdict.PASSED.value}:
+        screen.print(f"Full output in {logs}", style=DIM)
+
+
+def show_files(title: str, written: Sequence[Path]) -> None:
+    """The files that were written, a line each."""
+    screen = console()
+    screen.print(f"{title}: {len(written)} written")
+    for path in written:
+        screen.print(Text(f"  {path}"), soft_wrap=True)
+
+
+def show_told(told: Told) -> None:
+    """What became of each letter."""
+    screen = console()
+    if told.delivered:
+        rows = table("customer", "recipient", "notice", "")
+        for letter in told.delivered:
+            style = GOOD if letter.state is NoticeState.SENT else BAD
+            detail = "" if letter.state is NoticeState.SENT else letter.detail
+            rows.add_row(letter.customer, letter.recipient, Text(letter.state, style=style), Text(detail))
+        screen.print(rows)
+    sent = sum(letter.state is NoticeState.SENT for letter in told.delivered)
+    screen.print(f"{sent} sent now, {told.already_sent} sent before")
+    for recipient in told.ambiguous:
+        screen.print(f"{recipient}: may or may not have arrived; not sent again", style=BAD)
+
+
+def show_ending(told: dict[str, Any], plan: Plan, logs: Path) -> None:
+    """How the rollout ended (the document that `--json` prints): per host, in one sentence, where to read on."""
+    screen = console()
+    rows = table("wave", "host", "outcome", "attempts", "why")
+    for line in told["hosts"]:
+        rows.add_row(
+            str(line["wave"]), line["host"], outcome_text(line["outcome"]), str(line["attempts"]), Text(line["cause"])
+        )
+    screen.print()
+    if told["hosts"]:
+        screen.print(rows)
+    for left in plan.exclusions:
+        if not plan.hosts:
+            screen.print(Text(f"{left.host}: {left.outcome.value} ({left.reason})"))
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in told["outcomes"].items())
+    screen.print(f"\n{_end_words(told)}{f' {counts}.' if counts else ''}", style="bold")
+    if told["end"] != "verified" and told["rate"]["attempted"]:
+        rate = told["rate"]
+        met = "met" if rate["meets_target"] else "missed"
+        screen.print(
+            f"{rate['succeeded']} of {rate['attempted']} upgrades succeeded: {rate['percent']} %, "
+            f"target {rate['target_percent']} %: {met}"
+        )
+    if told["exit_code"]:
+        screen.print(f"Exit code {told['exit_code']}. The hosts' full output is in {logs}", style=DIM)
+
+
+def _end_words(told: dict[str, Any]) -> str:
+    return {
+        "done": "Done.",
+        "halt": f"Halted: {told['reason']}.",
+        "pause": f"Paused: {told['reason']}; run it again then, or with --wait.",
+        "verified": "Nothing to do: looked at every host, touched none.",
+    }.get(told["end"], "Stopped by the operator; run it again to go on.")
+
+
+def show_standings(standings: Sequence[dict[str, Any]], *, in_full: bool) -> None:
+    """Where plans stand, a line each; the hosts of one plan when asked for in full."""
+    screen = console()
+    rows = table("plan", "release", "fleet", "succeeded", "failures", "state")
+    for told in standings:
+        rate = told["rate"]
+        rows.add_row(
+            told["plan"][:8],
+            f"{told['product']} {told['version']}",
+            told["fleet"],
+            f"{rate['succeeded']} of {rate['attempted']}",
+            f"{told['failures']} of {told['allowed_failures']} allowed",
+            told["state"],
+        )
+    screen.print(rows)
+    for told in standings if in_full else ():
+        hosts = table("wave", "host", "outcome", "attempts", "why")
+        for line in told["hosts"]:
+            hosts.add_row(
+                str(line["wave"]),
+                line["host"],
+                outcome_text(line["outcome"]),
+                str(line["attempts"]),
+                Text(line["cause"]),
+            )
+        screen.print()
+        screen.print(hosts)
+
+
+def show_report(report: Report) -> None:
+    """The report."""
+    from liftlock.adapters.terminal_report import show_report as show
+
+    show(report, console())
+
+
+def show_fingerprints(found: Sequence[Fingerprint]) -> None:
+    """Each host's key as it answers now, for comparison with what its owner says."""
+    rows = table("host", "address", "key", "fingerprint")
+    for one in found:
+        style = BAD if one.state in {"changed", "unreachable"} else ""
+        rows.add_row(
+            one.host, f"{one.address}:{one.port}", Text(one.state, style=style), one.fingerprint or Text(one.detail)
+        )
+    console().print(rows)
+
+
+def show_recorded(recorded: Sequence[str], path: Path) -> None:
+    """Which keys were written down."""
+    console().print(Text(f"Recorded {len(recorded)} keys in {path}" if recorded else "No key was recorded."))
+
+
+def confirm(question: str) -> bool:
+    """Ask a person; only yes is yes."""
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def show_finding(finding: Finding) -> None:
+    """One line of the doctor, and what to do when it is not well."""
+    screen = console()
+    mark = Text("well   ", style=GOOD) if finding.well else Text("unwell ", style=BAD)
+    screen.print(mark + Text(f"{finding.subject}: {finding.detail}"), soft_wrap=True)
+    if not finding.well:
+        screen.print(Text(f"       {finding.remedy}", style=DIM))

@@ -1,0 +1,152 @@
+"""What `status` and `report` do: read the record, and nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from liftlock.adapters import files
+from liftlock.app.rolling import Ending
+from liftlock.app.workspace import Workspace
+from liftlock.errors import InputError
+from liftlock.ledger import Aborted, Entry, Finished, Halted, Planned
+from liftlock.model import Outcome, Plan
+from liftlock.outcome import runs
+from liftlock.plan import from_document
+from liftlock.progress import Progress, Standing
+from liftlock.rate import Rate
+from liftlock.report import Report, make_report
+from liftlock.rollout import Halt, Pause, stop_reason
+
+
+def draw_up(workspace: Workspace, product: str | None, plan: str | None) -> Report:
+    """The report over the whole record, or over one product or plan."""
+    with workspace.ledger(create=False) as ledger:
+        chosen = _full_id(ledger.plans(), plan) if plan else None
+        return make_report(ledger.entries(), workspace.settings.policy.target_percent, product=product, plan=chosen)
+
+
+def write_page(workspace: Workspace, report: Report, path: Path) -> Path:
+    """Write the report as one HTML page."""
+    from liftlock.adapters.report_page import report_page
+
+    files.write_atomically(path, report_page(report, workspace.clock.now(), "Upgrade report"), mode=0o644)
+    return path
+
+
+def stand(workspace: Workspace, named: str | None) -> list[dict[str, Any]]:
+    """Where every plan of the record stands, or the named one with each of its hosts."""
+    with workspace.ledger(create=False) as ledger:
+        ids = [_full_id(ledger.plans(), named)] if named else ledger.plans()
+        return [_standing(list(ledger.entries(id_)), in_full=bool(named)) for id_ in ids]
+
+
+def ending_document(ending: Ending) -> dict[str, Any]:
+    """How a rollout ended, as plain values: keys `plan`, `exit_code`, `end`, `reason`, `outcomes`, `rate`, `hosts`."""
+    end, reason = "verified", ""
+    if ending.step is not None:
+        end = type(ending.step).__name__.lower()
+        reason = ending.step.reason if isinstance(ending.step, Halt | Pause) else ""
+    return {
+        "plan": ending.plan.id,
+        "exit_code": int(ending.code),
+        "end": end if end in {"done", "halt", "pause", "verified"} else "interrupted",
+        "reason": reason,
+        "outcomes": outcome_counts(ending),
+        "rate": rate_of(ending.progress),
+        "hosts": host_lines(ending),
+    }
+
+
+def outcome_counts(ending: Ending) -> dict[str, int]:
+    """How many hosts ended which way; `pending` are those that have no outcome."""
+    return dict(Counter(line["outcome"] for line in host_lines(ending)))
+
+
+def host_lines(ending: Ending) -> list[dict[str, Any]]:
+    """Each planned host with its outcome, version and cause, in rollout order."""
+    if ending.seen:
+        return [_looked(ending, host.name, host.wave) for host in ending.plan.hosts]
+    return _host_lines(ending.plan, ending.progress)
+
+
+def rate_of(progress: Progress) -> dict[str, Any]:
+    """The rollout's own rate so far, with its numerator and denominator."""
+    succeeded = progress.count(Standing.SUCCEEDED)
+    rate = Rate(succeeded, succeeded + progress.count(Standing.FAILED) + progress.count(Standing.LOST))
+    target = progress.lineup.plan.policy.target_percent
+    return {
+        "succeeded": rate.succeeded,
+        "attempted": rate.attempted,
+        "percent": rate.percent,
+        "target_percent": target,
+        "meets_target": rate.meets(target),
+    }
+
+
+def _looked(ending: Ending, name: str, wave: int) -> dict[str, Any]:
+    seen = ending.seen[name]
+    holds = runs(seen, ending.plan.version)
+    cause = "" if holds else seen.cause or f"runs {seen.running or seen.installed or 'no known version'}"
+    outcome = Outcome.ALREADY_CURRENT.value if holds else "changed since"
+    return {"host": name, "wave": wave, "outcome": outcome, "attempts": 0, "cause": cause}
+
+
+def _host_lines(plan: Plan, progress: Progress) -> list[dict[str, Any]]:
+    lines = []
+    for host in plan.hosts:
+        part = progress.hosts.get(host.name)
+        unproven = part is not None and part.standing in {Standing.IN_HAND, Standing.SWITCHED, Standing.AILING}
+        state = "pending" if part is None or part.standing is Standing.FREE else part.standing.value
+        outcome = part.outcome.value if part and part.outcome and not unproven else state
+        lines.append(
+            {
+                "host": host.name,
+                "wave": host.wave,
+                "outcome": outcome,
+                "attempts": part.attempt if part else 0,
+                "cause": part.cause if part else "",
+            }
+        )
+    return lines
+
+
+def _standing(entries: list[Entry], *, in_full: bool) -> dict[str, Any]:
+    plan = from_document(next(entry.fact.document for entry in entries if isinstance(entry.fact, Planned)))
+    progress = Progress.of(plan).with_entries(entries)
+    lines = _host_lines(plan, progress)
+    told: dict[str, Any] = {
+        "plan": plan.id,
+        "product": plan.product,
+        "version": plan.version,
+        "fleet": plan.fleet,
+        "planned_at": plan.created_at.isoformat(),
+        "state": _state(plan, progress, entries),
+        "outcomes": dict(Counter(line["outcome"] for line in lines)),
+        "rate": rate_of(progress),
+        "allowed_failures": plan.allowed_failures,
+        "failures": progress.count(Standing.FAILED),
+    }
+    return told | ({"hosts": lines} if in_full else {})
+
+
+def _state(plan: Plan, progress: Progress, entries: list[Entry]) -> str:
+    ends = [entry.fact for entry in entries if isinstance(entry.fact, Halted | Aborted | Finished)]
+    if reason := stop_reason(plan, progress):
+        return f"halted: {reason}" if ends else f"halting: {reason}"
+    if ends and progress.wave is None:
+        return "finished"
+    if not plan.hosts:
+        return "nothing to do"
+    if not progress.hosts:
+        return "planned"
+    return f"in wave {progress.wave}" if progress.wave else "finished"
+
+
+def _full_id(ids: list[str], named: str) -> str:
+    stem = Path(named).stem.rsplit("-", 1)[-1]
+    found = [id_ for id_ in ids if id_.startswith(stem)]
+    if len(found) != 1:
+        raise InputError(f"the record has no plan {named!r}; it has {', '.join(id_[:8] for id_ in ids) or 'none'}")
+    return found[0]

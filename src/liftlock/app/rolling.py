@@ -1,0 +1,223 @@
+"""What `gate`, `rollout` and `rollback` do: judge the hosts, carry out the plan, or bring hosts back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from liftlock import ledger as record
+from liftlock.adapters.artifact import verify_artifact
+from liftlock.app.workspace import Workspace, choose, is_recorded, operator
+from liftlock.engine import Engine
+from liftlock.errors import ExitCode, InputError, RefusedError
+from liftlock.ledger import Entry
+from liftlock.model import GateResult, Host, Observation, Outcome, Plan, Release
+from liftlock.outcome import runs
+from liftlock.plan import to_document
+from liftlock.ports import LedgerStore
+from liftlock.progress import Progress, Standing
+from liftlock.rollout import Step, exit_code
+
+if TYPE_CHECKING:
+    from liftlock.adapters.db import SqlLedger
+
+RULES = ("notice", "gate", "window")
+"""The rules that an operator may set aside, with a reason that is recorded."""
+
+Watcher = Callable[[Entry, Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a rollout or rollback ended: the last step, where every host stands, and the exit code."""
+
+    plan: Plan
+    step: Step | None
+    progress: Progress
+    code: ExitCode
+    seen: Mapping[str, Observation]
+    """What a look found, when the record said that nothing was left to do; else empty."""
+
+
+def run_gates(
+    workspace: Workspace, plan: Plan, names: Sequence[str], on_result: Callable[[GateResult], None]
+) -> list[GateResult]:
+    """Run the workspace's gate suites against the planned hosts and record each verdict."""
+    from liftlock.adapters.gates import PytestGates
+
+    catalogue = workspace.catalogue(plan.product)
+    hosts = _planned_hosts(workspace, plan, names)
+    gates = PytestGates(
+        workspace.root / "tests" / "gates",
+        workspace.settings.ssh,
+        catalogue.product,
+        _releases(workspace, plan)[plan.version],
+        log_dir=workspace.logs(plan),
+    )
+    with workspace.ledger() as ledger:
+        _ensure_recorded(ledger, plan, workspace)
+
+        def judged(result: GateResult) -> None:
+            fact = record.Judged(host=result.host, verdict=result.verdict, reason=result.reason, tests=result.tests)
+            ledger.append(plan.id, fact, workspace.clock.now())
+            on_result(result)
+
+        return gates.run(hosts, judged)
+
+
+def roll_out(
+    workspace: Workspace,
+    plan: Plan,
+    *,
+    waive: Sequence[str] = (),
+    reason: str = "",
+    patient: bool = False,
+    watcher: Watcher = lambda _entry, _progress: None,
+) -> Ending:
+    """Carry out the plan from where the record stands.
+
+    Raises RefusedError when an input of the plan changed, InputError for an artifact that is not what
+    its manifest says, LockedError when another controller is at it.
+    """
+    _check_waivers(waive, reason)
+    with workspace.held(plan), workspace.ledger() as ledger:
+        _ensure_recorded(ledger, plan, workspace)
+        progress = Progress.of(plan).with_entries(ledger.entries(plan.id))
+        if progress.wave is None and _nothing_left(progress):
+            return _verify(workspace, plan, progress)
+        if changed := workspace.check_inputs(plan):
+            raise RefusedError(
+                f"plan {plan.id[:8]} was made from other files: {', '.join(changed)} changed; plan again"
+            )
+        for release in _releases(workspace, plan).values():
+            verify_artifact(release.artifact)
+        for rule in waive:
+            waived = record.Waived(rule=rule, reason=reason, by=operator())
+            ledger.append(plan.id, waived, workspace.clock.now())
+        engine = _engine(workspace, plan, ledger, watcher)
+        engine.patient = patient
+        with _signals(engine, workspace) as caught:
+            step = engine.run()
+        code = exit_code(plan, engine.progress, step)
+        return Ending(plan, step, engine.progress, ExitCode(128 + caught[0]) if caught else code, {})
+
+
+def roll_back(
+    workspace: Workspace,
+    plan: Plan,
+    names: Sequence[str],
+    reason: str,
+    watcher: Watcher = lambda _entry, _progress: None,
+) -> Ending:
+    """End the plan and bring its upgraded hosts, or the named ones, back to the release they came from."""
+    if not reason:
+        raise InputError("say why with --reason: it is recorded")
+    with workspace.held(plan), workspace.ledger() as ledger:
+        progress = Progress.of(plan).with_entries(ledger.entries(plan.id))
+        upgraded = {*progress.group(Standing.SUCCEEDED), *progress.group(Standing.SWITCHED)}
+        if not_there := [name for name in names if name not in upgraded]:
+            raise InputError(f"not upgraded by plan {plan.id[:8]}: {', '.join(not_there)}")
+        back = sorted(names or upgraded)
+        if not back:
+            raise InputError(f"plan {plan.id[:8]} has upgraded no host: nothing to bring back")
+        engine = _engine(workspace, plan, ledger, watcher)
+        engine.record(record.Aborted(reason=reason, by=operator()))
+        for name in back:
+            engine.record(record.Recalled(host=name, reason=reason))
+        with _signals(engine, workspace) as caught:
+            step = engine.run()
+        all_back = all(engine.progress.host(name).outcome is Outcome.ROLLED_BACK for name in back)
+        code = ExitCode.DONE if all_back else ExitCode.NEEDS_A_PERSON
+        return Ending(plan, step, engine.progress, ExitCode(128 + caught[0]) if caught else code, {})
+
+
+def _engine(workspace: Workspace, plan: Plan, ledger: LedgerStore, watcher: Watcher) -> Engine:
+    from liftlock.adapters.ssh import check_host
+
+    product = workspace.catalogue(plan.product).product
+    hosts = _planned_hosts(workspace, plan, ())
+    for host in hosts:
+        check_host(product, host)
+    return Engine(
+        plan=plan,
+        releases=_releases(workspace, plan),
+        hosts={host.name: host for host in hosts},
+        transport=workspace.transport(product, workspace.logs(plan)),
+        store=ledger,
+        clock=workspace.clock,
+        session=uuid.uuid4().hex,
+        controller=f"{operator()} (pid {os.getpid()})",
+        on_entry=watcher,
+        stop=workspace.clock.interrupt,
+    )
+
+
+def _releases(workspace: Workspace, plan: Plan) -> dict[str, Release]:
+    known = {release.version: release for release in workspace.catalogue(plan.product).releases}
+    needed = {plan.version} | {hop.to_version for host in plan.hosts for hop in host.hops}
+    if gone := sorted(needed - set(known)):
+        raise InputError(f"releases/{plan.product}/ lacks {', '.join(gone)}, which plan {plan.id[:8]} needs")
+    return {version: known[version] for version in sorted(needed)}
+
+
+def _planned_hosts(workspace: Workspace, plan: Plan, names: Sequence[str]) -> list[Host]:
+    planned = [host.name for host in plan.hosts]
+    if unknown := [name for name in names if name not in planned]:
+        raise InputError(f"plan {plan.id[:8]} has no host {', '.join(unknown)}; it has {', '.join(planned)}")
+    wanted = names or planned
+    return choose(workspace.fleet(plan.fleet), wanted) if wanted else []
+
+
+def _ensure_recorded(ledger: SqlLedger, plan: Plan, workspace: Workspace) -> None:
+    """A plan file from elsewhere is recorded the first time it is used."""
+    if not is_recorded(ledger, plan):
+        ledger.append(plan.id, record.Planned(document=to_document(plan)), workspace.clock.now())
+
+
+def _check_waivers(waive: Sequence[str], reason: str) -> None:
+    if unknown := [rule for rule in waive if rule not in RULES]:
+        raise InputError(f"--waive knows {', '.join(RULES)}, not {', '.join(unknown)}")
+    if waive and not reason:
+        raise InputError("--waive needs --reason: it is recorded")
+
+
+def _nothing_left(progress: Progress) -> bool:
+    outcomes = {progress.hosts[name].outcome for name in progress.group(Standing.LEFT_OUT)}
+    return outcomes <= {Outcome.ALREADY_CURRENT} and not progress.count(Standing.FAILED)
+
+
+def _verify(workspace: Workspace, plan: Plan, progress: Progress) -> Ending:
+    """Every host has its upgrade on record: look, change nothing, and say whether it still holds."""
+    product = workspace.catalogue(plan.product).product
+    seen = workspace.observe(product, _planned_hosts(workspace, plan, ()))
+    holds = all(runs(observation, plan.version) for observation in seen.values())
+    return Ending(plan, None, progress, ExitCode.DONE if holds else ExitCode.NEEDS_A_PERSON, seen)
+
+
+@contextmanager
+def _signals(engine: Engine, workspace: Workspace) -> Iterator[list[int]]:
+    """The first SIGINT or SIGTERM lets the hosts in hand finish; the second leaves at once and says what is unknown."""
+    caught: list[int] = []
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        in_hand = sorted(engine.progress.group(Standing.IN_HAND))
+        if caught:
+            os.write(2, f"liftlock: left at once; unknown: {', '.join(in_hand) or 'nothing'}\n".encode())
+            os._exit(128 + number)
+        caught.append(number)
+        workspace.clock.interrupt.set()
+        waits = f"finishing {', '.join(in_hand)}" if in_hand else "no host is in hand"
+        os.write(2, f"liftlock: stopping, {waits}; once more to leave at once\n".encode())
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

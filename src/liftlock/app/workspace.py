@@ -1,0 +1,174 @@
+"""A workspace opened: its files read, its adapters built, each only when a task needs it."""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING
+
+from liftlock.adapters import files
+from liftlock.errors import HostError, InputError, LockedError
+from liftlock.ledger import Planned
+from liftlock.model import Catalogue, Fleet, Host, Observation, Plan, Product
+from liftlock.plan import from_json, plan_file_name
+from liftlock.settings import Settings
+
+if TYPE_CHECKING:
+    from liftlock.adapters.db import SqlLedger
+    from liftlock.adapters.ssh import SshTransport
+
+
+class SystemClock:
+    """The machine's time; `sleep` returns early once `interrupt` is set."""
+
+    def __init__(self) -> None:
+        self.interrupt = Event()
+
+    def now(self) -> datetime:
+        """The current time in UTC."""
+        return datetime.now(UTC)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, at most this long."""
+        self.interrupt.wait(max(0.0, seconds))
+
+
+class Workspace:
+    """The folder that a task works in. Raises InputError when there is none or its files are wrong."""
+
+    def __init__(self, start: Path | None = None) -> None:
+        self.root = files.find_workspace(start or Path.cwd())
+        self.clock = SystemClock()
+
+    @cached_property
+    def settings(self) -> Settings:
+        """What `liftlock.yaml` says."""
+        return files.load_settings(self.root)
+
+    @property
+    def state(self) -> Path:
+        """Where the ledger, known hosts and logs live."""
+        return self.root / ".liftlock"
+
+    def catalogue(self, product: str) -> Catalogue:
+        """The product and its releases."""
+        return files.load_catalogue(self.root, product)
+
+    def fleet(self, name: str | None = None) -> Fleet:
+        """The named fleet, or the only one there is."""
+        return files.load_fleet(self.root, name or self._only_fleet())
+
+    def _only_fleet(self) -> str:
+        names = sorted(path.stem for path in (self.root / "inventories").glob("*.yaml"))
+        if len(names) == 1:
+            return names[0]
+        raise InputError(f"say which fleet with --fleet: inventories/ has {', '.join(names) or 'none'}")
+
+    def ledger(self, *, create: bool = True) -> SqlLedger:
+        """The record; the caller closes it."""
+        from liftlock.adapters.db import open_ledger
+
+        return open_ledger(self.settings.ledger, create=create)
+
+    def transport(self, product: Product, logs: Path | None = None) -> SshTransport:
+        """The way to this product on hosts."""
+        from liftlock.adapters.ssh import SshTransport
+
+        return SshTransport(product, self.settings.ssh, self.clock.now, logs)
+
+    def logs(self, plan: Plan) -> Path:
+        """Where the hosts' full output of this plan goes."""
+        return self.state / "logs" / plan.id[:8]
+
+    def out(self, plan: Plan) -> Path:
+        """Where what is made for people from this plan goes."""
+        return self.root / "out" / plan.id[:8]
+
+    def plan_path(self, plan: Plan) -> Path:
+        """Where a plan is kept."""
+        return self.root / "plans" / plan_file_name(plan)
+
+    def find_plan(self, named: str) -> Plan:
+        """The plan in that file, or whose id begins so. Raises InputError when none or several do."""
+        path = Path(named)
+        if not path.is_file():
+            path = self._plan_named(named)
+        try:
+            return from_json(path.read_text(encoding="utf-8"), str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: cannot be read: {error}") from error
+
+    def _plan_named(self, named: str) -> Path:
+        plans = sorted((self.root / "plans").glob("*.json"))
+        found = [path for path in plans if named in {path.stem, path.name} or path.stem.rsplit("-", 1)[-1] == named[:8]]
+        if named and len(found) == 1:
+            return found[0]
+        have = ", ".join(path.stem for path in plans) or "none; make one with: liftlock plan PRODUCT VERSION"
+        raise InputError(f"no plan {named!r}: plans/ has {have}")
+
+    def check_inputs(self, plan: Plan) -> list[str]:
+        """The inputs of the plan that are no longer what they were, by name."""
+        now = files.input_hashes(self.root, plan.product, plan.fleet)
+        names = sorted(set(plan.inputs) | set(now))
+        return [name for name in names if plan.inputs.get(name) != now.get(name)]
+
+    def observe(
+        self, product: Product, hosts: Sequence[Host], on_seen: Callable[[Observation], None] = lambda _: None
+    ) -> dict[str, Observation]:
+        """Look at each host once, several at a time; a host that cannot be reached says why."""
+        transport = self.transport(product)
+
+        def look(host: Host) -> Observation:
+            try:
+                seen = transport.probe(host)
+            except HostError as error:
+                now = self.clock.now()
+                seen = Observation(host.name, now, reachable=False, cause=error.cause, detail=error.detail)
+            on_seen(seen)
+            return seen
+
+        with ThreadPoolExecutor(self.settings.policy.concurrency) as pool:
+            return {seen.host: seen for seen in pool.map(look, hosts)}
+
+    @contextmanager
+    def held(self, plan: Plan) -> Iterator[None]:
+        """Keep a second controller of this workspace away from the plan. Raises LockedError naming the holder."""
+        path = self.state / f"{plan.id[:8]}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with path.open("a+", encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                raise LockedError(f"plan {plan.id[:8]} is being carried out by {lock.read().strip()}") from None
+            lock.truncate(0)
+            lock.write(f"{operator()} (pid {os.getpid()}) since {self.clock.now():%Y-%m-%d %H:%M:%S} UTC")
+            lock.flush()
+            yield
+
+
+def operator() -> str:
+    """Who runs this: user and machine, for the record."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def choose(fleet: Fleet, names: Sequence[str]) -> list[Host]:
+    """The named hosts of the fleet, or all. Raises InputError for names it does not have."""
+    by_name: Mapping[str, Host] = {host.name: host for host in fleet.hosts}
+    if unknown := [name for name in names if name not in by_name]:
+        raise InputError(f"fleet {fleet.name} has no host {', '.join(unknown)}; it has {', '.join(by_name)}")
+    return [by_name[name] for name in names] if names else list(fleet.hosts)
+
+
+def is_recorded(ledger: SqlLedger, plan: Plan) -> bool:
+    """Whether the plan itself already stands in the ledger."""
+    return any(isinstance(entry.fact, Planned) for entry in ledger.entries(plan.id))

@@ -1,0 +1,1 @@
+"""A fleet of real hosts on the loopback interface: what the demo and the tests upgrade."""

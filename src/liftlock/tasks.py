@@ -1,0 +1,402 @@
+"""The tasks: parse, call, print. What they do stands in `liftlock.app`.
+
+Only invoke and the errors are imported here; everything else when a task runs, so that listing the
+tasks stays instant.
+"""
+
+from __future__ import annotations
+
+import functools
+import json as json_text
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from invoke import Collection, Context, Exit, task
+
+from liftlock.errors import ExitCode, InputError, LiftlockError
+
+namespace = Collection()
+
+JSON = {"json": "Print JSON alone on stdout; what people read goes to stderr."}
+FLEET = {"fleet": "Which inventory (a name in inventories/ or a file); needed when there are several."}
+HOSTS = {"hosts": "Only these hosts, separated by commas."}
+REASON = {"reason": "Why; it is recorded."}
+
+
+def _task(
+    *positional: str, **help_texts: str
+) -> Callable[[Callable[..., ExitCode | None]], Callable[..., ExitCode | None]]:
+    """Make a task of a function: its errors become one clear message and an exit code."""
+
+    def decorate(body: Callable[..., ExitCode | None]) -> Callable[..., ExitCode | None]:
+        @functools.wraps(body)
+        def run(context: Context, **arguments: Any) -> None:
+            try:
+                for name in positional:
+                    if str(arguments[name]).startswith("-"):
+                        raise InputError(f"{name.upper()} is missing: {arguments[name]} stands in its place")
+                code = body(context, **arguments)
+            except LiftlockError as error:
+                _fail(error, as_json=arguments.get("json", False))
+            except KeyboardInterrupt:
+                raise Exit("liftlock: interrupted", code=ExitCode.INTERRUPTED) from None
+            else:
+                if code:
+                    raise Exit(code=code)
+
+        made: Any = task(run, positional=positional, help=help_texts, auto_shortflags=False)
+        namespace.add_task(made)
+        return body
+
+    return decorate
+
+
+def _fail(error: LiftlockError, *, as_json: bool) -> None:
+    if as_json:
+        problems = [vars_of(problem) for problem in getattr(error, "problems", ())]
+        told = {"message": str(error), "exit_code": int(error.exit_code), "problems": problems}
+        print(json_text.dumps({"error": told}, ensure_ascii=False, indent=2))
+    raise Exit("\n".join(f"liftlock: {line}" for line in str(error).splitlines()), code=error.exit_code)
+
+
+def vars_of(problem: Any) -> dict[str, Any]:
+    """The fields of a frozen dataclass by name."""
+    return {name: getattr(problem, name) for name in problem.__dataclass_fields__}
+
+
+def _print_json(value: object) -> None:
+    from pydantic_core import to_jsonable_python
+
+    print(json_text.dumps(to_jsonable_python(value), ensure_ascii=False, indent=2))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+@_task("folder", folder="Where to make the workspace; created when it is not there.", **JSON)
+def init(_context: Context, folder: str, json: bool = False) -> None:
+    """
+    Make a new workspace with a sample product, fleet, templates and gates.
+
+    Example: liftlock init ~/releases
+    """
+    from liftlock.adapters import terminal
+    from liftlock.app.scaffold import create_workspace
+
+    written = create_workspace(Path(folder))
+    if json:
+        _print_json({"workspace": str(Path(folder).absolute()), "files": [str(path) for path in written]})
+    else:
+        terminal.show_workspace(Path(folder), written)
+
+
+@_task(
+    "product",
+    "version",
+    product="The product, a folder in releases/.",
+    version="The release to bring every host to.",
+    customers="Only these customers, separated by commas.",
+    look="Look at every host first (--no-look takes the inventory's word).",
+    **FLEET,
+    **HOSTS,
+    **JSON,
+)
+def plan(
+    _context: Context,
+    product: str,
+    version: str,
+    fleet: str = "",
+    customers: str = "",
+    hosts: str = "",
+    look: bool = True,
+    json: bool = False,
+) -> None:
+    """
+    Plan a release: paths, windows, waves, who is left out and why, and the failures that 98 % allows.
+
+    Example: liftlock plan boathouse 1.5.0 --fleet example
+    """
+    from liftlock.adapters import terminal
+    from liftlock.app.planning import plan_release
+    from liftlock.app.workspace import Workspace
+    from liftlock.plan import budget_words, to_document
+
+    workspace = Workspace()
+    with terminal.looking(quiet=json) as on_seen:
+        made, path = plan_release(
+            workspace,
+            product,
+            version,
+            fleet_name=fleet or None,
+            customers=_names(customers),
+            hosts=_names(hosts),
+            look=look,
+            on_seen=on_seen,
+        )
+    if json:
+        told = {"file": str(path), "allowed_failures": made.allowed_failures, "budget": budget_words(made)}
+        _print_json(to_document(made) | told)
+    else:
+        terminal.show_plan(made, path, workspace.fleet(made.fleet))
+
+
+@_task("plan", plan="A plan file, or the id that `plan` printed.", **HOSTS, **JSON)
+def gate(_context: Context, plan: str, hosts: str = "", json: bool = False) -> ExitCode:
+    """
+    Run the gate suites (tests/gates, pytest and testinfra) against the planned hosts over SSH.
+
+    Exit 0 when every host passed, 3 when one did not. Example: liftlock gate 3fa9c1d2
+    """
+    from liftlock.adapters import terminal
+    from liftlock.app.rolling import run_gates
+    from liftlock.app.workspace import Workspace
+    from liftlock.model import Verdict
+
+    workspace = Workspace()
+    found = workspace.find_plan(plan)
+    with terminal.judging(quiet=json) as on_result:
+        results = run_gates(workspace, found, _names(hosts), on_result)
+    if json:
+        _print_json({"plan": found.id, "results": results})
+    else:
+        terminal.show_gates(results, workspace.logs(found))
+    passed = all(result.verdict is Verdict.PASSED for result in results)
+    return ExitCode.DONE if passed else ExitCode.REFUSED
+
+
+@_task("plan", plan="A plan file, or the id that `plan` printed.", customer="Only this customer's manual.", **JSON)
+def manual(_context: Context, plan: str, customer: str = "", json: bool = False) -> None:
+    """
+    Write each customer's upgrade manual (HTML) from the plan and the authored chapters.
+
+    Example: liftlock manual 3fa9c1d2
+    """
+    from liftlock.adapters import terminal
+    from liftlock.app.telling import write_manuals
+    from liftlock.app.workspace import Workspace
+
+    workspace = Workspace()
+    found = workspace.find_plan(plan)
+    written = write_manuals(workspace, found, customer or None)
+    if json:
+        _print_json({"plan": found.id, "manuals": [str(path) for path in written]})
+    else:
+        terminal.show_files("Manuals", written)
+
+
+@_task(
+    "plan",
+    plan="A plan file, or the id that `plan` printed.",
+    preview="Write the letters under out/ instead of sending them.",
+    **JSON,
+)
+def notify(_context: Context, plan: str, preview: bool = False, json: bool = False) -> ExitCode:
+    """
+    Send every customer the notice of this plan, with a calendar invite and their manual; each only once.
+
+    Exit 0 when all are sent, 3 when one is not. Example: liftlock notify 3fa9c1d2
+    """
+    from liftlock.adapters import terminal
+    from liftlock.app import telling
+    from liftlock.app.workspace import Workspace
+
+    workspace = Workspace()
+    found = workspace.find_plan(plan)
+    if preview:
+        written = telling.preview(workspace, found)
+        if json:
+            _print_json({"plan": found.id, "files": [str(path) for path in written]})
+        else:
+            terminal.show_files("Letters, not sent", written)
+        return ExitCode.DONE
+    told = telling.notify(workspace, found)
+    if json:
+        _print_json({"plan": found.id, "letters": told.delivered} | vars_of(told) | {"complete": told.complete})
+    else:
+        terminal.show_told(told)
+    return ExitCode.DONE if told.complete else ExitCode.REFUSED
+
+
+@_task(
+    "plan",
+    plan="A plan file, or the id that `plan` printed.",
+    waive="Set these rules aside: notice, gate, window; needs --reason.",
+    wait="Wait for windows to open instead of ending with exit 3.",
+    **REASON,
+    **JSON,
+)
+def rollout(
+    _context: Context, plan: str, waive: str = "", reason: str = "", wait: bool = False, json: bool = False
+) -> ExitCode:
+    """
+    Carry out a plan in waves; run it again to go on where the record stands.
+
+    Exit 0 target met, 3 refused, 4 halted on known-good releases, 5 a host needs a person.
+    Example: liftlock rollout 3fa9c1d2
+    """
+    from liftlock.adapters import live
+    from liftlock.app.rolling import roll_out
+    from liftlock.app.workspace import Workspace
+
+    workspace = Workspace()
+    found = workspace.find_plan(plan)
+    with live.watching(found, quiet=json) as watcher:
+        ending = roll_out(workspace, found, waive=_names(waive), reason=reason, patient=wait, watcher=watcher)
+    return _tell_ending(workspace, ending, as_json=json)
+
+
+@_task("plan", plan="A plan file, or the id that `plan` printed.", **HOSTS, **REASON, **JSON)
+def rollback(_context: Context, plan: str, hosts: str = "", reason: str = "", json: bool = False) -> ExitCode:
+    """
+    End a plan and bring its upgraded hosts back to the release they came from, verified.
+
+    Exit 0 when all are back and healthy, 5 when one needs a person.
+    Example: liftlock rollback 3fa9c1d2 --reason "customer asked"
+    """
+    from liftlock.adapters import live
+    from liftlock.app.rolling import roll_back
+    from liftlock.app.workspace import Workspace
+
+    workspace = Workspace()
+    found = workspace.find_plan(plan)
+    with live.watching(found, quiet=json) as watcher:
+        ending = roll_back(workspace, found, _names(hosts), reason, watcher)
+    return _tell_ending(workspace, ending, as_json=json)
+
+
+def _tell_ending(workspace: Any, ending: Any, *, as_json: bool) -> ExitCode:
+    from liftlock.adapters import terminal
+    from liftlock.app.reporting import ending_document
+
+    told = ending_document(ending)
+    if as_json:
+        _print_json(told)
+    else:
+        terminal.show_ending(told, ending.plan, workspace.logs(ending.plan))
+    code: ExitCode = ending.code
+    return code
+
+
+@_task(plan="A plan file, or its id; without it every plan in the record, a line each.", **JSON)
+def status(_context: Context, plan: str = "", json: bool = False) -> None:
+    """
+    Show where plans stand, from the record alone.
+
+    Example: liftlock status --plan 3fa9c1d2
+    """
+    from liftlock.adapters import terminal
+    from liftlock.app.reporting import stand
+    from liftlock.app.workspace import Workspace
+
+    standings = stand(Workspace(), plan or None)
+    if json:
+        _print_json({"plans": standings})
+    else:
+        terminal.show_standings(standings, in_full=bool(plan))
+
+
+@_task(
+    product="Only this product.",
+    plan="Only this plan (its id, or the first eight digits).",
+    html="Also write the report as one HTML page to this file.",
+    **JSON,
+)
+def report(_context: Context, product: str = "", plan: str = "", html: str = "", json: bool = False) -> None:
+    """
+    Show the success rate against the target by release, customer and wave, from the record alone.
+
+    Example: liftlock report --html out/report.html
+    """
+    from liftlock.adapters import terminal
+    from liftlock.app.reporting import draw_up, write_page
+    from liftlock.app.workspace import Workspace
+    from liftlock.report import as_json
+
+    workspace = Workspace()
+    made = draw_up(workspace, product or None, plan or None)
+    page = write_page(workspace, made, Path(html)) if html else None
+    if json:
+        _print_json(as_json(made) | ({"page": str(page)} if page else {}))
+    else:
+        terminal.show_report(made)
+        if page:
+            terminal.show_files("Page", [page])
+
+
+@_task(
+    yes="Record new keys without asking.",
+    replace="Record changed keys as well; find out first why they changed.",
+    **FLEET,
+    **HOSTS,
+    **JSON,
+)
+def trust(
+    _context: Context, fleet: str = "", hosts: str = "", yes: bool = False, replace: bool = False, json: bool = False
+) -> ExitCode:
+    """
+    Show the fingerprints of the hosts' keys, then record them after you have compared them.
+
+    Exit 5 when a host does not answer, 3 when a changed key was left alone. Example: liftlock trust --fleet example
+    """
+    from liftlock.adapters import terminal
+    from liftlock.app import checking
+    from liftlock.app.workspace import Workspace
+
+    workspace = Workspace()
+    found, keys = checking.scan_hosts(workspace, fleet or None, _names(hosts))
+    wanted = [one for one in found if one.state == "new" or (replace and one.state == "changed")]
+    if not json:
+        terminal.show_fingerprints(found)
+    if wanted and not yes:
+        if json or not sys.stdin.isatty():
+            raise InputError("nothing was recorded: compare the fingerprints, then say --yes")
+        yes = terminal.confirm(f"Record {len(wanted)} keys?")
+    if wanted and yes:
+        checking.record_keys(workspace, [keys[one.host] for one in wanted])
+    recorded = [one.host for one in wanted] if yes else []
+    if json:
+        _print_json({"hosts": found, "recorded": recorded})
+    else:
+        terminal.show_recorded(recorded, workspace.settings.ssh.known_hosts)
+    if any(one.state == "unreachable" for one in found):
+        return ExitCode.NEEDS_A_PERSON
+    left = any(one.state == "changed" and one.host not in recorded for one in found)
+    return ExitCode.REFUSED if left or (wanted and not recorded) else ExitCode.DONE
+
+
+@_task(**FLEET, **JSON)
+def doctor(_context: Context, fleet: str = "", json: bool = False) -> ExitCode:
+    """
+    Look at workspace, keys, mail server, disk and hosts, and say what to do about what is not well.
+
+    Exit 0 when all is well, 3 when something is not. Example: liftlock doctor
+    """
+    from liftlock.adapters import terminal
+    from liftlock.app.checking import examine
+    from liftlock.app.workspace import Workspace
+
+    findings = examine(Workspace(), fleet or None, terminal.ignore if json else terminal.show_finding)
+    if json:
+        _print_json({"well": all(one.well for one in findings), "findings": findings})
+    return ExitCode.DONE if all(one.well for one in findings) else ExitCode.REFUSED
+
+
+@_task(
+    folder="Where to run it; a fresh folder under the temporary directory when not given.",
+    keep="Leave the hosts running at the end, until Ctrl-C.",
+    **JSON,
+)
+def demo(_context: Context, folder: str = "", keep: bool = False, json: bool = False) -> None:
+    """
+    Run the whole job on twelve real sshd hosts on this machine: plan, gate, notify, two rollouts, report.
+
+    Example: liftlock demo --folder demo-run
+    """
+    from liftlock.demo.story import tell
+
+    told = tell(Path(folder) if folder else None, keep=keep, quiet=json)
+    if json:
+        _print_json(told)

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from liftlock.errors import InputError
+from liftlock.manifest import catalogue, read_product, read_release
+from liftlock.model import Artifact, Health, Product, Release, ReleaseKind
+
+PRODUCT = """\
+product: boathouse
+title: {en: Boathouse, zh-CN: 船坞}
+method: archive
+base: /opt/boathouse
+restart: bin/restart
+backup: bin/backup
+environment: {PORT: "{{ port }}", WORKERS: 4}
+health: {url: "http://127.0.0.1:{{ port }}/health", version_key: version, times: 3, interval: 200ms, deadline: 60s}
+"""
+RELEASE = """\
+version: "1.5.0"
+kind: upgrade
+artifact: {path: artifacts/boathouse-1.5.0.tar, sha256: SHA, length: 10240}
+requires: ">=1.4,<2"
+stop: false
+backup: true
+expected: 10m
+downtime: 1m
+confirm_within: 10m
+summary: {en: "Waiting lists", zh-CN: "候补"}
+before_switch: bin/drain
+""".replace("SHA", "Ab" * 32)
+
+
+def release(version: str = "1.5.0") -> Release:
+    text = RELEASE.replace("1.5.0", version)
+    return read_release(text, f"releases/boathouse/{version}.yaml")
+
+
+def product_problems(text: str) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        read_product(text, "product.yaml")
+    return [str(problem) for problem in caught.value.problems]
+
+
+def release_problems(text: str, file: str = "1.5.0.yaml") -> list[str]:
+    with pytest.raises(InputError) as caught:
+        read_release(text, file)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_a_product_is_read_whole() -> None:
+    assert read_product(PRODUCT, "product.yaml") == Product(
+        name="boathouse",
+        title={"en": "Boathouse", "zh-CN": "船坞"},
+        health=Health(url="http://127.0.0.1:{{ port }}/health", interval=timedelta(milliseconds=200)),
+        base="/opt/boathouse",
+        restart="bin/restart",
+        backup="bin/backup",
+        environment={"PORT": "{{ port }}", "WORKERS": "4"},
+    )
+
+
+def test_a_release_is_read_whole_and_belongs_to_the_product_of_its_folder() -> None:
+    assert release() == Release(
+        product="boathouse",
+        version="1.5.0",
+        kind=ReleaseKind.UPGRADE,
+        artifact=Artifact("artifacts/boathouse-1.5.0.tar", "ab" * 32, 10240),
+        requires=">=1.4,<2",
+        backup=True,
+        expected=timedelta(minutes=10),
+        downtime=timedelta(minutes=1),
+        confirm_within=timedelta(minutes=10),
+        summary={"en": "Waiting lists", "zh-CN": "候补"},
+        before_switch="bin/drain",
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "wanted"),
+    [
+        ('"4.2.1.SP1"', "`4.2.1.SP1` is not a version that can be ordered"),
+        ('"1:2.3-4"', "is not a version that can be ordered"),
+        ('"4.2.1+hot5"', "is a local version"),
+        ('"4.2.1-1"', "would be read as post-release 4.2.1.post1"),
+        ('"1!4.2.1"', "without an epoch"),
+        ('" 4.2.1"', "must be of letters, digits"),
+        ("4.10", "must be a quoted string: 4.10 was read as the number 4.1"),
+        ("5", "must be a quoted string: 5 was read as a number"),
+        ("2026-11-21", "is not a version that can be ordered"),
+        ('"1.5.1"', "`1.5.1` must be the name of its file: 1.5.1.yaml, not 1.5.0.yaml"),
+    ],
+)
+def test_a_version_whose_order_or_identity_is_in_doubt_is_refused_where_it_stands(version: str, wanted: str) -> None:
+    (problem,) = release_problems(RELEASE.replace('"1.5.0"', version))
+    assert problem.startswith("1.5.0.yaml:1:10: version: ")
+    assert wanted in problem
+
+
+@pytest.mark.parametrize("version", ["1.5.0rc1", "1.5.0.post1", "2026.11.21"])
+def test_pre_releases_and_explicit_post_releases_are_versions(version: str) -> None:
+    assert release(version).version == version
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        (
+            "kind: upgrade",
+            "kind: upgrad",
+            "2:7: kind: must be `patch`, `security` or `upgrade`, found the text `upgrad`",
+        ),
+        ("requires:", "requries:", "4:1: requries: unknown field; did you mean `requires`?"),
+        (">=1.4,<2", "1.4 or so", "4:11: requires: `1.4 or so` is not a version range"),
+        ("path: artifacts", "path: /srv", "3:18: artifact.path: must be relative to the manifest's folder"),
+        ("AbAb", "xyzw", "must be a sha256: 64 hexadecimal digits"),
+        ("length: 10240", "length: 0", "artifact.length: must be at least 1"),
+        ("stop: false", "stop: no", "5:7: stop: expected true or false, found the text `no`"),
+        ("expected: 10m", "expected: 0s", "7:11: expected: must be longer than zero"),
+        ("{en:", "{de:", "10:10: summary: needs at least `en`"),
+        ("bin/drain", '"bin/drain\\nrm -rf /"', "11:16: before_switch: must be one line"),
+    ],
+)
+def test_a_mistake_in_a_release_is_named_with_its_place(old: str, new: str, wanted: str) -> None:
+    (problem,) = release_problems(RELEASE.replace(old, new))
+    assert wanted in problem
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        ("product: boathouse", "product: Boat House", "1:10: product: `Boat House` must be 1 to 63 lower-case"),
+        ("/opt/boathouse", "/opt/../etc", "4:7: base: must be an absolute path"),
+        ("/opt/boathouse", "opt", "4:7: base: must be an absolute path"),
+        ("/opt/boathouse", '"/opt/a b"', "4:7: base: must be an absolute path"),
+        ("PORT:", "A-B:", "7:15: environment.A-B: `A-B` must be a name of letters"),
+        ("http://", "file://", "8:15: health.url: must begin with http:// or https://"),
+        ("{url:", "{command: bin/health, url:", "8:9: health: needs exactly one of `url` and `command`"),
+        ("version_key: version", "version_key: '-x'", "health.version_key: `-x` must be the name of a field"),
+        ("times: 3", "times: 0", "health.times: must be at least 1"),
+        ("zh-CN: 船坞", '"x\\r\\nBcc: y": 船坞', "must be a language such as `en` or `zh-CN`"),
+    ],
+)
+def test_a_mistake_in_a_product_is_named_with_its_place(old: str, new: str, wanted: str) -> None:
+    (problem,) = product_problems(PRODUCT.replace(old, new))
+    assert wanted in problem
+
+
+def test_a_product_needs_a_health_check() -> None:
+    text = "".join(PRODUCT.splitlines(keepends=True)[:-1])
+    assert product_problems(text) == ["product.yaml:1:1: health: is missing"]
+    assert "needs exactly one" in product_problems(text + "health: {times: 2}\n")[0]
+
+
+def test_a_catalogue_stands_oldest_first_as_versions_are_ordered() -> None:
+    versions = ["1.10.0", "1.9.0", "1.10.0rc1", "1.9.0.post1"]
+    ordered = catalogue(read_product(PRODUCT, "product.yaml"), map(release, versions))
+    assert [each.version for each in ordered.releases] == ["1.9.0", "1.9.0.post1", "1.10.0rc1", "1.10.0"]
+
+
+def test_two_spellings_of_one_version_and_a_backup_without_a_command_are_refused_together() -> None:
+    product = read_product(PRODUCT.replace("backup: bin/backup\n", ""), "product.yaml")
+    with pytest.raises(InputError) as caught:
+        catalogue(product, [release("1.5"), release("1.5.0")])
+    assert [str(problem) for problem in caught.value.problems] == [
+        "releases/boathouse/1.5.0.yaml: version: `1.5.0` is the same version as `1.5`: remove one",
+        "releases/boathouse/1.5.yaml: backup: product.yaml names no backup command",
+        "releases/boathouse/1.5.0.yaml: backup: product.yaml names no backup command",
+    ]

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import pytest
+
+from liftlock.errors import ExitCode, InputError
+from liftlock.model import Artifact, Catalogue, Health, Product, Release, ReleaseKind
+from liftlock.path import NoPathError, find_path, find_release
+
+
+def release(version: str, requires: str = "", stop: bool = False) -> Release:
+    artifact = Artifact(path=f"{version}.tar.gz", sha256="0" * 64, length=1)
+    return Release("gate", version, ReleaseKind.PATCH, artifact, requires=requires, stop=stop)
+
+
+def catalogue(*releases: Release) -> Catalogue:
+    return Catalogue(Product("gate", {"en": "Gate"}, Health(command="true")), releases)
+
+
+def steps(offered: Catalogue, observed: str, wanted: str) -> list[tuple[str, str]]:
+    return [(hop.to_version, hop.rule) for hop in find_path(offered, observed, wanted)]
+
+
+def test_one_hop_is_enough_when_nothing_stands_in_between() -> None:
+    offered = catalogue(release("1.1.0"), release("1.2.0"), release("1.3.0"))
+    assert steps(offered, "1.0.0", "1.3.0") == [("1.3.0", "wanted release")]
+
+
+def test_a_requirement_is_met_by_the_newest_release_that_meets_it() -> None:
+    offered = catalogue(release("1.4.0"), release("1.5.0"), release("1.5.3"), release("2.0.0", ">=1.5"))
+    assert steps(offered, "1.2.0", "2.0.0") == [("1.5.3", "2.0.0 requires >=1.5"), ("2.0.0", "wanted release")]
+    assert steps(offered, "1.5.1", "2.0.0") == [("2.0.0", "wanted release")]
+
+
+def test_a_stop_is_taken_at_the_newest_patch_of_its_line() -> None:
+    offered = catalogue(release("1.4.0", stop=True), release("1.4.7"), release("1.5.0", stop=True), release("1.6.0"))
+    assert steps(offered, "1.3.0", "1.6.0") == [
+        ("1.4.7", "required stop 1.4.0, at its newest patch"),
+        ("1.5.0", "required stop"),
+        ("1.6.0", "wanted release"),
+    ]
+    assert [to for to, _ in steps(offered, "1.4.0", "1.6.0")] == ["1.5.0", "1.6.0"]
+
+
+def test_a_stop_in_the_line_of_the_wanted_release_is_met_by_the_wanted_release() -> None:
+    offered = catalogue(release("1.4.0", stop=True), release("1.4.2"), release("1.4.9"))
+    assert steps(offered, "1.3.0", "1.4.2") == [("1.4.2", "wanted release")]
+    tried = catalogue(release("1.4.0", stop=True), release("1.4.1rc1"), release("1.4.1rc2"))
+    assert steps(tried, "1.3.0", "1.4.1rc2") == [("1.4.1rc2", "wanted release")]
+
+
+def test_a_pre_release_is_only_taken_when_it_is_wanted_or_the_only_way_to_take_a_stop() -> None:
+    offered = catalogue(release("1.5.0rc1"), release("1.5.0"), release("1.6.0rc1"), release("1.7.0", ">=1.5"))
+    assert [to for to, _ in steps(offered, "1.0.0", "1.7.0")] == ["1.5.0", "1.7.0"]
+    assert [to for to, _ in steps(offered, "1.0.0", "1.6.0rc1")] == ["1.6.0rc1"]
+    stopping = catalogue(release("1.5.0rc1", stop=True), release("1.6.0"))
+    assert [to for to, _ in steps(stopping, "1.0.0", "1.6.0")] == ["1.5.0rc1", "1.6.0"]
+    with pytest.raises(NoPathError, match="no other release can be reached"):
+        find_path(catalogue(release("1.6.0rc1"), release("1.7.0", ">=1.5")), "1.0.0", "1.7.0")
+
+
+@pytest.mark.parametrize(
+    ("observed", "requires", "meets"),
+    [
+        ("1.5.0rc1", ">=1.4", True),
+        ("1.5.0rc1", ">=1.5", False),
+        ("1.5.0rc1", "<1.5", False),
+        ("1.4.2+hot5", "==1.4.2", True),
+        ("1.4.2+hot5", "<=1.4.2", True),
+        ("1.4.2-1", ">=1.4.2", True),
+        ("1.4.2-1", "==1.4.2", False),
+    ],
+)
+def test_requirements_judge_unusual_versions_by_the_written_policy(observed: str, requires: str, meets: bool) -> None:
+    offered = catalogue(release("2.0.0", requires))
+    if meets:
+        assert len(find_path(offered, observed, "2.0.0")) == 1
+    else:
+        with pytest.raises(NoPathError):
+            find_path(offered, observed, "2.0.0")
+
+
+def test_no_hop_is_needed_to_the_version_a_host_already_has() -> None:
+    assert find_path(catalogue(release("1.5.0")), "1.5", "1.5.0") == ()
+
+
+@pytest.mark.parametrize("observed", ["1.6.0", "1.5.0+hot5", "1!0.1"])
+def test_a_downgrade_is_refused(observed: str) -> None:
+    with pytest.raises(NoPathError, match=r"newer than 1\.5\.0; downgrades are not planned") as refused:
+        find_path(catalogue(release("1.5.0"), release("1.6.0")), observed, "1.5.0")
+    assert refused.value.exit_code is ExitCode.REFUSED
+
+
+@pytest.mark.parametrize("observed", ["4.2.1.SP1", "1:2.3-4", "unknown", ""])
+def test_a_version_that_cannot_be_ordered_is_refused_with_the_reason(observed: str) -> None:
+    with pytest.raises(NoPathError, match="cannot be ordered"):
+        find_path(catalogue(release("5.0.0")), observed, "5.0.0")
+
+
+def test_a_dead_end_names_what_bars_the_way_and_how_far_one_gets() -> None:
+    offered = catalogue(release("1.1.0"), release("1.2.0"), release("2.0.0", ">=1.9", stop=True), release("2.1.0"))
+    with pytest.raises(NoPathError) as refused:
+        find_path(offered, "1.0.0", "2.1.0")
+    assert refused.value.reason == (
+        "no path from 1.0.0 to 2.1.0: the required stop 2.0.0 requires >=1.9; nearest reachable: 1.2.0, 1.1.0"
+    )
+    assert refused.value.nearest == ("1.2.0", "1.1.0")
+
+
+def test_an_unknown_release_is_refused_with_the_versions_there_are() -> None:
+    offered = catalogue(release("1.1.0"), release("1.2.0"))
+    with pytest.raises(InputError, match=r"gate has no release 1\.2; there are: 1\.1\.0, 1\.2\.0"):
+        find_path(offered, "1.0.0", "1.2")
+    assert find_release(offered, "1.2.0").version == "1.2.0"

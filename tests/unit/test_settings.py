@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from liftlock.errors import InputError
+from liftlock.model import Policy, ReleaseKind, RollbackScope
+from liftlock.settings import MailSecurity, Settings, SmtpSettings, SshSettings, Vendor, read_settings
+
+WORKSPACE = Path("/srv/work")
+
+
+def settings(text: str) -> Settings:
+    return read_settings(text, "liftlock.yaml", WORKSPACE)
+
+
+def problem(text: str) -> str:
+    with pytest.raises(InputError) as caught:
+        settings(text)
+    (only,) = caught.value.problems
+    return str(only)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "{}"])
+def test_nothing_said_gives_the_defaults(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/op")
+    assert settings(text) == Settings(
+        ledger="sqlite:////srv/work/.liftlock/ledger.db",
+        ssh=SshSettings(key=Path("/home/op/.ssh/id_ed25519"), known_hosts=WORKSPACE / ".liftlock/known_hosts"),
+    )
+
+
+def test_everything_said_is_kept() -> None:
+    text = """\
+ledger: postgresql+psycopg://liftlock@db.example/record
+ssh: {user: deploy, key: keys/id, known_hosts: /etc/liftlock/known_hosts, connect_timeout: 5s, phase_timeout: 1h}
+vendor: {name: Boathouse Software, email: desk@boathouse.example, phone: "+49 30 1"}
+smtp: {host: mail.example, sender: "Boathouse <desk@boathouse.example>", port: 465, security: tls, username: desk}
+policy:
+  target_percent: 95
+  waves: [1, "10%", 100%]
+  bake: 2h
+  rollback: wave
+  max_failures: 0
+  notice_lead: {security: 4h}
+"""
+    assert settings(text) == Settings(
+        ledger="postgresql+psycopg://liftlock@db.example/record",
+        ssh=SshSettings(
+            key=WORKSPACE / "keys/id",
+            known_hosts=Path("/etc/liftlock/known_hosts"),
+            user="deploy",
+            connect_timeout=timedelta(seconds=5),
+            phase_timeout=timedelta(hours=1),
+        ),
+        vendor=Vendor("Boathouse Software", "desk@boathouse.example", "+49 30 1"),
+        smtp=SmtpSettings(
+            "mail.example", "Boathouse <desk@boathouse.example>", 465, MailSecurity.TLS, "desk", timedelta(seconds=30)
+        ),
+        policy=Policy(
+            target_percent=95,
+            waves=("1", "10%", "100%"),
+            bake=timedelta(hours=2),
+            rollback=RollbackScope.WAVE,
+            max_failures=0,
+            notice_lead={**Policy().notice_lead, ReleaseKind.SECURITY: timedelta(hours=4)},
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("sqlite:///record.db", "sqlite:////srv/work/record.db"),
+        ("sqlite:////var/lib/record.db", "sqlite:////var/lib/record.db"),
+        ("sqlite:///record.db?timeout=5", "sqlite:////srv/work/record.db?timeout=5"),
+    ],
+)
+def test_a_relative_sqlite_file_is_taken_from_the_workspace(said: str, meant: str) -> None:
+    assert settings(f"ledger: {said}").ledger == meant
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("polcy: {}", "1:1: polcy: unknown field; did you mean `policy`?"),
+        ("ledger: mysql://x", "1:9: ledger: must be sqlite:///<file> or postgresql://"),
+        ('ledger: "sqlite:///:memory:"', "ledger: must be sqlite:///<file>"),
+        ("ledger: sqlite://", "ledger: must be sqlite:///<file>"),
+        ("ssh: {connect_timeout: 0s}", "must be longer than zero"),
+        ("ssh: {passphrase: x}", "unknown field"),
+        ("smtp: {host: mail.example}", "1:7: smtp.sender: is missing"),
+        ("smtp: {host: mail.example, sender: desk}", "must be an e-mail address"),
+        ('smtp: {host: mail.example, sender: "A <a@b.example>\\nBcc: c@d.example"}', "must be one line"),
+        ("smtp: {host: m, sender: a@b.example, password: x}", "smtp.password: unknown field"),
+        ("smtp: {host: m, sender: a@b.example, security: none, username: u}", "must not travel in the open"),
+        ("smtp: {host: m, sender: a@b.example, security: ssl}", "must be `none`, `starttls` or `tls`"),
+        ("policy: {target_percent: 101}", "must be at most 100"),
+        ("policy: {target_percent: '98'}", "expected a whole number, found the text `98`"),
+        ("policy: {waves: []}", "policy.waves: the last wave must be `100%`"),
+        ("policy: {waves: [1, '50%']}", "policy.waves: the last wave must be `100%`"),
+        ("policy: {waves: [0, '100%']}", "policy.waves[0]: must be a number of hosts"),
+        ("policy: {waves: ['0%', '100%']}", "policy.waves[0]: must be a number of hosts"),
+        ("policy: {waves: ['101%', '100%']}", "policy.waves[0]: must be a number of hosts"),
+        ("policy: {waves: [2.5, '100%']}", "policy.waves[0]: must be a number of hosts"),
+        ("policy: {notice_lead: {ptch: 1h}}", "must be `patch`, `security` or `upgrade`, found the text `ptch`"),
+        ("policy: {concurrency: 0}", "must be at least 1"),
+        ("policy: {max_failures: -1}", "must be at least 0"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(text: str, wanted: str) -> None:
+    assert problem(text).startswith("liftlock.yaml:1:")
+    assert wanted in problem(text)
