@@ -156,8 +156,8 @@ def read_settings(text: str, file: str, workspace: Path) -> Settings:
     return Settings(
         ledger=_in_workspace(shape.ledger, workspace),
         ssh=SshSettings(
-            key=workspace / Path(ssh.key).expanduser(),
-            known_hosts=workspace / Path(ssh.known_hosts).expanduser(),
+            key=_absolute(ssh.key, workspace),
+            known_hosts=_absolute(ssh.known_hosts, workspace),
             user=ssh.user,
             connect_timeout=ssh.connect_timeout,
             phase_timeout=ssh.phase_timeout,
@@ -172,9 +172,13 @@ def read_settings(text: str, file: str, workspace: Path) -> Settings:
     )
 
 
+def _absolute(path: str, workspace: Path) -> Path:
+    return Path(path).expanduser() if path.startswith("~/") else workspace / path
+
+
 def _in_workspace(url: str, workspace: Path) -> str:
     """An SQLite URL with its file's path made absolute; any other URL as it is."""
     if not url.startswith(_SQLITE):
         return url
     path, mark, query = url.removeprefix(_SQLITE).partition("?")
-    return f"{_SQLITE}{workspace / Path(path).expanduser()}{mark}{query}"
+    return f"{_SQLITE}{_absolute(path, workspace)}{mark}{query}"

@@ -16,6 +16,7 @@ import paramiko
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from paramiko.common import AUTH_SUCCESSFUL, OPEN_SUCCEEDED
 
 from liftlock.adapters.connection import KnownHosts, known_name, load_key, open_connection, read_known_hosts, run
 from liftlock.demo.sshd import LoopbackFleet
@@ -207,13 +208,13 @@ class NeverReplies(paramiko.ServerInterface):
         self.enough = threading.Event()
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
-        return paramiko.AUTH_SUCCESSFUL
+        return AUTH_SUCCESSFUL
 
     def get_allowed_auths(self, username: str) -> str:
         return "publickey"
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
-        return paramiko.OPEN_SUCCEEDED
+        return OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         return self.enough.wait(30)

@@ -170,6 +170,8 @@ def test_when_there_is_no_room_the_old_file_stays_and_the_remedy_is_named(tmp_pa
     assert os.listdir(tmp_path) == ["plan.json"]  # noqa: PTH208
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(LiftlockError, match=r"no/plan\.json could not be written: .*; make its folder first"):
-        files.write_atomically(tmp_path / "no/plan.json", b"")
+def test_a_folder_that_is_not_there_is_made_unless_a_file_stands_there(tmp_path: Path) -> None:
+    files.write_atomically(tmp_path / "new/deep/plan.json", b"{}")
+    assert (tmp_path / "new/deep/plan.json").read_bytes() == b"{}"
+    with pytest.raises(LiftlockError, match=r"could not be written: .*; its folder is a file: move that away"):
+        files.write_atomically(tmp_path / "new/deep/plan.json/other.json", b"")

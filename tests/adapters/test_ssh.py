@@ -69,16 +69,18 @@ def test_a_host_is_upgraded_observed_and_rolled_back(make_fleet: MakeFleet, tmp_
     assert (before.at, before.busy, before.missing_tools) == (NOW, False, ())
     assert before.free_bytes
 
-    for attempt, version in enumerate(("1.0", "2.0"), 1):
-        answer = transport.upgrade(host, make_release(tmp_path, version), ticket(attempt))
+    for attempt, (previous, version) in enumerate((("", "1.0"), ("1.0", "2.0")), 1):
+        answer = transport.upgrade(host, previous, make_release(tmp_path, version), ticket(attempt))
         assert (answer.result, answer.version, answer.cause) == (HostResult.SWITCHED, version, "")
         assert answer.seconds > 0
     after = transport.probe(host)
     assert (after.installed, after.running, after.healthy) == ("2.0", "2.0", True)
     assert after.journal == "plan 2 upgrade switched"
 
-    again = transport.upgrade(host, make_release(tmp_path, "2.0"), ticket(3))
+    again = transport.upgrade(host, "1.0", make_release(tmp_path, "2.0"), ticket(3))
     assert again.result is HostResult.ALREADY_CURRENT
+    other = transport.upgrade(host, "1.5", make_release(tmp_path, "3.0"), ticket(3))
+    assert (other.result, other.cause) == (HostResult.REFUSED, "another version is installed")
     back = transport.roll_back(host, "1.0", ticket(4))
     assert (back.result, back.version) == (HostResult.SWITCHED, "1.0")
     assert transport.probe(host).running == "1.0"
@@ -92,10 +94,10 @@ def test_a_release_that_is_not_what_it_says_goes_back_and_leaves_its_words(
     product = replace(PRODUCT, restart=r"printf 'restarted\033[2J {{ name }}\n'")
     logs = tmp_path / "logs"
     transport = SshTransport(product, fleet.settings(), lambda: NOW, logs)
-    transport.upgrade(host, make_release(tmp_path, "1.0"), ticket(1))
+    transport.upgrade(host, "", make_release(tmp_path, "1.0"), ticket(1))
     broken = replace(PRODUCT.health, deadline=timedelta(seconds=1))
     transport = SshTransport(replace(product, health=broken), fleet.settings(), lambda: NOW, logs)
-    answer = transport.upgrade(host, make_release(tmp_path, "2.0", answers="1.9"), ticket(2))
+    answer = transport.upgrade(host, "1.0", make_release(tmp_path, "2.0", answers="1.9"), ticket(2))
     assert (answer.result, answer.version) == (HostResult.ROLLED_BACK, "1.0")
     assert answer.cause == "health: version 1.9 answered, expected 2.0"
     assert "restarted[2J host-1" in answer.output
@@ -110,14 +112,14 @@ def test_an_artifact_that_the_host_has_is_not_sent_again(make_fleet: MakeFleet, 
     fleet = make_fleet()
     host = fleet.hosts["host-1"].as_host()
     transport = make_transport(fleet, replace(PRODUCT, health=replace(HEALTH, deadline=timedelta(seconds=1))))
-    transport.upgrade(host, make_release(tmp_path, "1.0"), ticket(1))
+    transport.upgrade(host, "", make_release(tmp_path, "1.0"), ticket(1))
     release = make_release(tmp_path, "2.0", answers="wrong")
-    assert transport.upgrade(host, release, ticket(2)).result is HostResult.ROLLED_BACK
+    assert transport.upgrade(host, "1.0", release, ticket(2)).result is HostResult.ROLLED_BACK
     Path(release.artifact.path).write_bytes(b"x" * release.artifact.length)
-    assert transport.upgrade(host, release, ticket(3)).cause == "health: version wrong answered, expected 2.0"
+    assert transport.upgrade(host, "1.0", release, ticket(3)).cause == "health: version wrong answered, expected 2.0"
     other = make_release(tmp_path, "3.0")
     Path(other.artifact.path).write_bytes(b"x" * other.artifact.length)
-    assert transport.upgrade(host, other, ticket(4)).cause == "sha256 does not match"
+    assert transport.upgrade(host, "1.0", other, ticket(4)).cause == "sha256 does not match"
 
 
 def test_a_large_artifact_is_streamed_from_disk(make_fleet: MakeFleet, tmp_path: Path) -> None:
@@ -126,7 +128,7 @@ def test_a_large_artifact_is_streamed_from_disk(make_fleet: MakeFleet, tmp_path:
     transport = make_transport(fleet)
     tracemalloc.start()
     try:
-        answer = transport.upgrade(fleet.hosts["host-1"].as_host(), release, ticket())
+        answer = transport.upgrade(fleet.hosts["host-1"].as_host(), "", release, ticket())
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -150,14 +152,14 @@ def test_a_host_that_dies_during_the_upload_is_a_lost_link_and_can_be_tried_agai
     death = threading.Thread(target=die_while_receiving)
     death.start()
     with pytest.raises(LinkLostError) as lost:
-        transport.upgrade(machine.as_host(), release, ticket(1))
+        transport.upgrade(machine.as_host(), "", release, ticket(1))
     death.join()
     assert lost.value.cause == "connection lost"
     with pytest.raises(UnreachableError):
         transport.probe(machine.as_host())
     fleet.start_host("host-1")
     assert transport.probe(machine.as_host()).installed is None
-    assert transport.upgrade(machine.as_host(), release, ticket(2)).result is HostResult.SWITCHED
+    assert transport.upgrade(machine.as_host(), "", release, ticket(2)).result is HostResult.SWITCHED
 
 
 def test_a_host_whose_link_is_cut_during_the_switch_completes_it_alone(make_fleet: MakeFleet, tmp_path: Path) -> None:
@@ -172,7 +174,7 @@ def test_a_host_whose_link_is_cut_during_the_switch_completes_it_alone(make_flee
     cut = threading.Thread(target=cut_while_restarting)
     cut.start()
     with pytest.raises(LinkLostError) as lost:
-        transport.upgrade(machine.as_host(), make_release(tmp_path, "1.0"), ticket())
+        transport.upgrade(machine.as_host(), "", make_release(tmp_path, "1.0"), ticket())
     cut.join()
     assert lost.value.cause == "connection lost"
     wait_for(lambda: not transport.probe(machine.as_host()).busy)
@@ -184,7 +186,7 @@ def test_a_phase_that_outlives_its_deadline_is_a_lost_link(make_fleet: MakeFleet
     fleet = make_fleet()
     transport = make_transport(fleet, phase_timeout=timedelta(seconds=1.5))
     with pytest.raises(LinkLostError) as lost:
-        transport.upgrade(fleet.hosts["host-1"].as_host(), make_release(tmp_path, "1.0", answers="0"), ticket())
+        transport.upgrade(fleet.hosts["host-1"].as_host(), "", make_release(tmp_path, "1.0", answers="0"), ticket())
     assert lost.value.cause == "deadline passed"
 
 
@@ -202,7 +204,7 @@ def test_a_changed_host_key_stops_a_phase_before_it_begins(make_fleet: MakeFleet
     transport = make_transport(fleet)
     fleet.replace_host_key("host-1")
     with pytest.raises(HostKeyError):
-        transport.upgrade(fleet.hosts["host-1"].as_host(), make_release(tmp_path, "1.0"), ticket())
+        transport.upgrade(fleet.hosts["host-1"].as_host(), "", make_release(tmp_path, "1.0"), ticket())
     assert not list(fleet.hosts["host-1"].base.iterdir())
 
 
@@ -212,7 +214,7 @@ def test_many_hosts_are_upgraded_at_once_through_one_transport(make_fleet: MakeF
     release = make_release(tmp_path, "1.0", ballast=os.urandom(MEBIBYTE))
     transport = make_transport(fleet)
     with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(lambda host: transport.upgrade(host, release, ticket()), hosts))
+        answers = list(pool.map(lambda host: transport.upgrade(host, "", release, ticket()), hosts))
         found = list(pool.map(transport.probe, hosts))
     assert {answer.result for answer in answers} == {HostResult.SWITCHED}
     assert [(look.host, look.running) for look in found] == [(host.name, "1.0") for host in hosts]
@@ -230,7 +232,7 @@ def test_hostile_values_reach_the_product_as_data(make_fleet: MakeFleet, tmp_pat
         environment={"GREETING": "{{ greeting }}", "WHERE": "{{ base }}"},
         restart='printf %s "$GREETING" >greeting; printf %s "$WHERE" >where',
     )
-    answer = make_transport(fleet, product).upgrade(host, make_release(tmp_path, "1.0"), ticket())
+    answer = make_transport(fleet, product).upgrade(host, "", make_release(tmp_path, "1.0"), ticket())
     assert answer.result is HostResult.SWITCHED, answer
     assert (base / "current" / "greeting").read_text() == hostile
     assert (base / "current" / "where").read_text() == str(base)
@@ -266,5 +268,5 @@ def test_a_missing_artifact_is_found_before_the_host_is_touched(make_fleet: Make
     release = make_release(tmp_path, "1.0")
     Path(release.artifact.path).unlink()
     with pytest.raises(InputError, match=r"boathouse 1\.0"):
-        make_transport(fleet).upgrade(fleet.hosts["host-1"].as_host(), release, ticket())
+        make_transport(fleet).upgrade(fleet.hosts["host-1"].as_host(), "", release, ticket())
     assert "Accepted" not in fleet.hosts["host-1"].log.read_text()

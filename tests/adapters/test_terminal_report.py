@@ -12,10 +12,10 @@ from unit.report_ledger import Book, left_out, make_plan, planned_host, started,
 
 def shown(report: Report, width: int = 80, *, color: bool = False) -> str:
     page = io.StringIO()
-    system = "truecolor" if color else None
-    show_report(
-        report, Console(file=page, width=width, force_terminal=color, color_system=system, legacy_windows=False)
+    console = Console(
+        file=page, width=width, force_terminal=color, color_system="truecolor" if color else None, no_color=not color
     )
+    show_report(report, console)
     return page.getvalue()
 
 

@@ -3,12 +3,14 @@ from __future__ import annotations
 from datetime import timedelta
 from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liftlock.ledger import Ailing, Entry, Fact, Voided
 from liftlock.model import Action, Exclusion, Outcome, Plan, ReleaseKind
+from liftlock.progress import Standing
 from liftlock.report import Part, Rate, as_json, make_report
+from property.test_rollout_properties import Run, worlds
 from unit.report_ledger import START, Book, ended, left_out, make_plan, planned_host, started, switched
 
 HOSTS = ("h1", "h2", "h3", "h4")
@@ -98,3 +100,20 @@ def test_a_rate_lies_in_its_interval_and_its_rounded_form_never_flatters(counts:
     assert 0 <= low <= rate.succeeded / rate.attempted <= high <= 1
     assert rate.interval_percent[0] <= rate.percent <= rate.interval_percent[1]
     assert (rate.percent >= target) == rate.meets(target)
+
+
+@settings(max_examples=50, deadline=None)
+@given(worlds(), st.integers(10, 60))
+def test_the_report_counts_what_the_engine_counts_even_after_a_crash(
+    world: tuple[Plan, dict[str, dict[str, object]]], dies_at: int
+) -> None:
+    run = Run(*world)
+    run.store.dies_at = dies_at
+    run.go()
+    progress, entries = run.progress(), Book().planned(run.plan).entries + list(run.store.entries())
+    report = make_report(entries)
+    unknown = (Standing.IN_HAND, Standing.LOST, Standing.SWITCHED, Standing.AILING)
+    assert report.overall.succeeded == progress.count(Standing.SUCCEEDED)
+    assert sum(group.size for group in report.failures) == progress.count(Standing.FAILED)
+    assert sum(group.size for group in report.unknown) == sum(progress.count(standing) for standing in unknown)
+    assert report.budgets[0].used == progress.count(Standing.FAILED)

@@ -70,6 +70,13 @@ policy:
     )
 
 
+def test_only_the_operators_own_home_has_a_short_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/op")
+    ssh = settings("ssh: {key: ~/keys/id, known_hosts: ~nobody-at-all/known_hosts}").ssh
+    assert (ssh.key, ssh.known_hosts) == (Path("/home/op/keys/id"), WORKSPACE / "~nobody-at-all/known_hosts")
+    assert settings("ledger: sqlite:///~/record.db").ledger == "sqlite:////home/op/record.db"
+
+
 @pytest.mark.parametrize(
     ("said", "meant"),
     [

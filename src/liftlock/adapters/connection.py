@@ -345,7 +345,7 @@ def execute(connection: StrictConnection, command: str, until: float) -> paramik
     except (paramiko.SSHException, OSError, EOFError) as error:
         raise UnreachableError("no ssh session", str(error)) from error
     # exec_command has no timeout of its own: a host that never replies is hung up on.
-    alarm = threading.Timer(max(0.0, until - time.monotonic()), connection.transport.close)
+    alarm = threading.Timer(max(0.0, until - time.monotonic()), connection.client.close)
     alarm.start()
     try:
         channel.exec_command(command)

@@ -109,10 +109,11 @@ def input_hashes(workspace: Path, product: str, fleet: str) -> dict[str, str]:
 def write_atomically(path: Path, content: bytes | str, mode: int = 0o600) -> None:
     """Put `content` (text as UTF-8) under `path`, durably and all at once; readers see the old file or the new one.
 
-    Raises LiftlockError when that fails; the old file is then still there.
+    Makes its folder when there is none. Raises LiftlockError when that fails; the old file is then still there.
     """
     data = content.encode() if isinstance(content, str) else content
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         _replace(path, data, mode)
         _sync_folder(path.parent)
     except OSError as error:
@@ -124,7 +125,7 @@ _REMEDIES = {
     errno.ENOSPC: "free some space and run again",
     errno.EDQUOT: "free some of the quota and run again",
     errno.EFBIG: "raise the limit on file lengths (ulimit -f) and run again",
-    errno.ENOENT: "make its folder first",
+    errno.EEXIST: "its folder is a file: move that away",
     errno.ENOTDIR: "its folder is a file: move that away",
     errno.EISDIR: "a folder has that name: move it away",
     errno.EACCES: "see who may write in its folder",

@@ -210,7 +210,7 @@ ask_command() { # ask_command <seconds>: prints the output and, as the last line
         timeout -k 1 "$(($1 + 7))" cat
 }
 
-ask_product() { if [ -n "$LL_HEALTH_URL" ]; then ask_url "$1" 2>/dev/null; else ask_command "$1"; fi; }
+ask_product() { if [ -n "$LL_HEALTH_URL" ]; then ask_url "$1"; else ask_command "$1"; fi; }
 
 read_answer() { # prints status, version and the first of the body, a line each; only a top-level key of JSON counts
     awk -v key="\"$LL_VERSION_KEY\"" -v json="$LL_HEALTH_URL" '
@@ -234,7 +234,7 @@ read_answer() { # prints status, version and the first of the body, a line each;
 
 ask() { # ask <seconds> <expected version, empty for any>: one request; sets running, and problem when it is not well
     asked=1
-    answer=$(ask_product "$1" </dev/null 9>&- | head -c 65536 | read_answer)
+    answer=$({ ask_product "$1" </dev/null 9>&- | head -c 65536 | read_answer; } 2>/dev/null)
     code=${answer%%"$newline"*} && answer=${answer#*"$newline"}
     running=${answer%%"$newline"*} && answer=${answer#*"$newline"} && answer=${answer%"$newline".}
     case ${LL_HEALTH_URL:+url}$code in

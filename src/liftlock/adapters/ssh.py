@@ -50,12 +50,13 @@ class SshTransport:
         told, _, _ = self._run_phase("probe", host, {}, None)
         return _observation(host.name, self._now(), told)
 
-    def upgrade(self, host: Host, release: Release, ticket: Ticket) -> HostAnswer:
+    def upgrade(self, host: Host, from_version: str, release: Release, ticket: Ticket) -> HostAnswer:
         """See ports.Transport. Raises InputError when the artifact is missing or the settings do not fit."""
         artifact = Path(release.artifact.path)
         if not artifact.is_file():
             raise InputError(f"the artifact {artifact} of {release.product} {release.version} does not exist")
-        return self._answer("upgrade", host, _of_release(release) | _of_ticket(ticket), artifact)
+        settings = _of_release(release) | _of_ticket(ticket) | {"LL_FROM": from_version}
+        return self._answer("upgrade", host, settings, artifact)
 
     def roll_back(self, host: Host, version: str, ticket: Ticket) -> HostAnswer:
         """See ports.Transport. Raises InputError when the product's settings do not fit the host."""
