@@ -32,6 +32,8 @@ from liftlock.rollout import (
     next_step,
 )
 
+BROUGHT_BACK = "brought back as the rollout halted"
+"""The cause of a rollback that only the policy asked for."""
 LOOK_AGAIN = 1.0
 """Seconds between two looks at a host that is lost or was found unhealthy."""
 
@@ -193,12 +195,13 @@ class Engine:
         return hops[begun[0] :] if begun else hops
 
     def _roll_back(self, name: str, ticket: Ticket) -> Fact:
-        origin = self.progress.host(name).origin
+        part = self.progress.host(name)
+        origin, why = part.origin, part.cause or BROUGHT_BACK
         try:
             answer = self.transport.roll_back(self.hosts[name], origin, ticket)
         except HostError as error:
             return outcome.after_error(name, ticket.attempt, error, touched=True)
-        return outcome.after_roll_back(name, ticket.attempt, origin, answer)
+        return outcome.after_roll_back(name, ticket.attempt, origin, answer, why)
 
     def _look_until_known(self, name: str) -> Fact | None:
         """Look at a lost host until it tells what happened, as long as the policy says; None when interrupted."""

@@ -7,6 +7,8 @@ still held at the end of the bake.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from liftlock.errors import AuthenticationError, HostError, HostKeyError, LinkLostError
 from liftlock.ledger import Ailing, Ended, Fact, Switched, Voided
 from liftlock.model import Action, HostAnswer, HostResult, Observation, Outcome, Plan, PlannedHost, Policy
@@ -34,10 +36,11 @@ def after_upgrade(host: str, attempt: int, wanted: str, answer: HostAnswer, seen
     return Ailing(host=host, cause=_contradiction(seen, wanted), detail=seen.detail if seen else "")
 
 
-def after_roll_back(host: str, attempt: int, wanted: str, answer: HostAnswer) -> Ended:
-    """The fact that a rollback's answer proves."""
+def after_roll_back(host: str, attempt: int, wanted: str, answer: HostAnswer, why: str) -> Ended:
+    """The fact that a rollback's answer proves; `why` it was tried is its cause unless the host names another."""
     back = answer.result in {HostResult.SWITCHED, HostResult.ALREADY_CURRENT} and answer.version == wanted
-    return _ended(host, attempt, Outcome.ROLLED_BACK if back else Outcome.FAILED, answer)
+    ended = _ended(host, attempt, Outcome.ROLLED_BACK if back else Outcome.FAILED, answer)
+    return replace(ended, cause=answer.cause or why)
 
 
 def after_error(host: str, attempt: int, error: HostError, *, touched: bool) -> Ended:

@@ -30,10 +30,11 @@ class Standing(StrEnum):
     AILING = "ailing"  # had switched, was found unhealthy, must go back
     SUCCEEDED = "succeeded"
     FAILED = "failed"  # attempted and did not succeed; the outcome says how
+    BROUGHT_BACK = "brought_back"  # was fine, went back because the rollout halted or an operator said so
     LEFT_OUT = "left_out"  # not attempted; the outcome says why
 
 
-SETTLED = frozenset({Standing.SUCCEEDED, Standing.FAILED, Standing.LEFT_OUT})
+SETTLED = frozenset({Standing.SUCCEEDED, Standing.FAILED, Standing.BROUGHT_BACK, Standing.LEFT_OUT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class HostProgress:
     outcome: Outcome | None = None
     cause: str = ""
     lost_links: int = 0
+    well: bool = False  # nothing was wrong with it when it was sent back
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Lineup:
         return self.ends[wave - 1] - (self.ends[wave - 2] if wave > 1 else 0)
 
 
+_UPGRADED = frozenset({Standing.SWITCHED, Standing.SUCCEEDED})
 _EMPTY: Map[str, None] = Map()
 
 
@@ -144,34 +147,22 @@ class Progress:
             case ledger.LeftOut():
                 return self._moved(fact.host, Standing.LEFT_OUT, outcome=fact.outcome, cause=fact.reason)
             case ledger.Started():
-                mine = fact.session == self.session
-                return self._moved(
-                    fact.host,
-                    Standing.IN_HAND if mine else Standing.LOST,
-                    attempt=fact.attempt,
-                    action=fact.action,
-                    outcome=None,
-                    cause="",
-                )
+                return self._started(fact)
             case ledger.Voided():
                 return self._moved(fact.host, Standing.FREE, cause=fact.cause)
             case ledger.Switched():
                 return self._moved(fact.host, Standing.SWITCHED, outcome=None, cause="")
             case ledger.Ailing():
-                return self._moved(fact.host, Standing.AILING, outcome=None, cause=fact.cause)
+                return self._moved(fact.host, Standing.AILING, outcome=None, cause=fact.cause, well=False)
             case ledger.Recalled():
-                return self._moved(fact.host, Standing.AILING, outcome=None, cause=fact.reason)
+                return self._moved(fact.host, Standing.AILING, outcome=None, cause=fact.reason, well=True)
             case ledger.Aborted():
                 return replace(self, aborted=fact.reason)
             case ledger.Ended():
-                lost_links = self.host(fact.host).lost_links + (fact.outcome is Outcome.UNKNOWN)
-                return self._moved(
-                    fact.host,
-                    _settles(fact.outcome),
-                    outcome=fact.outcome,
-                    cause=fact.cause,
-                    lost_links=lost_links,
-                )
+                part = self.host(fact.host)
+                lost_links = part.lost_links + (fact.outcome is Outcome.UNKNOWN)
+                standing = _settles(fact.outcome, well=part.well and part.action is Action.ROLL_BACK)
+                return self._moved(fact.host, standing, outcome=fact.outcome, cause=fact.cause, lost_links=lost_links)
             case ledger.Baking():
                 return replace(self, baking=(fact.wave, at)) if fact.session == self.session else self
             case ledger.Judged():
@@ -191,6 +182,19 @@ class Progress:
         for entry in entries:
             progress = progress.with_entry(entry)
         return progress
+
+    def _started(self, fact: ledger.Started) -> Progress:
+        before = self.host(fact.host)
+        was_well = before.well if before.standing is Standing.AILING else before.standing in _UPGRADED
+        return self._moved(
+            fact.host,
+            Standing.IN_HAND if fact.session == self.session else Standing.LOST,
+            attempt=fact.attempt,
+            action=fact.action,
+            outcome=None,
+            cause=before.cause if fact.action is Action.ROLL_BACK else "",
+            well=fact.action is Action.ROLL_BACK and was_well,
+        )
 
     def _opened(self, session: str) -> Progress:
         """A controller takes up the rollout: what others held is lost, what was merely prevented is free again."""
@@ -234,9 +238,11 @@ class Progress:
         return f"gate {judged.verdict}: {judged.reason}"
 
 
-def _settles(outcome: Outcome) -> Standing:
+def _settles(outcome: Outcome, *, well: bool) -> Standing:
     if outcome is Outcome.SUCCEEDED:
         return Standing.SUCCEEDED
     if outcome is Outcome.UNKNOWN:
         return Standing.LOST
+    if outcome is Outcome.ROLLED_BACK and well:
+        return Standing.BROUGHT_BACK
     return Standing.FAILED if outcome.attempted else Standing.LEFT_OUT

@@ -32,7 +32,9 @@ class HostRecord:
     `version` is the plan's, `observed` the one seen last on the host. `wave` is None for hosts that
     the plan left out. `outcome` None means pending. `at` is when the last entry spoke of the host,
     `seconds` the length of its last attempt, `attempts` how many were started, voided ones not
-    counted. Causes and details come from hosts; they are free of control characters here.
+    counted. `brought_back` says that nothing was wrong with it when it was rolled back: it went back with
+    its rollout, or at an operator's word. Causes and details come from hosts; they are free of control
+    characters here.
     """
 
     plan: str
@@ -49,6 +51,7 @@ class HostRecord:
     at: datetime
     seconds: float = 0.0
     attempts: int = 0
+    brought_back: bool = False
 
     @property
     def attempted(self) -> bool:
@@ -97,6 +100,7 @@ class _History:
     def __init__(self, record: HostRecord) -> None:
         self.now = self.before = record
         self.why_back = ("", "")
+        self.well = False
 
     def add(self, fact: object, at: datetime) -> None:
         match fact:
@@ -107,7 +111,7 @@ class _History:
             case Ailing():
                 self._goes_back(at, fact.cause, fact.detail)
             case Recalled():
-                self._goes_back(at, fact.reason)
+                self._goes_back(at, fact.reason, well=True)
             case Voided():
                 self._voided(fact, at)
             case LeftOut() if not self.now.attempted:
@@ -120,14 +124,14 @@ class _History:
     def _started(self, fact: Started, at: datetime) -> None:
         self.before = self.now
         if fact.action is Action.UPGRADE:
-            self.why_back = ("", "")
+            self.why_back, self.well = ("", ""), False
         elif not self.why_back[0]:  # neither ailing nor recalled: the policy takes it back with the failing hosts
-            self.why_back = ("rolled back as the policy says", "")
+            self.why_back, self.well = ("brought back as the rollout halted", ""), True
         attempts = self.now.attempts + 1
         self._unknown(at, "no recorded end", observed=_plain(fact.from_version), seconds=0.0, attempts=attempts)
 
-    def _goes_back(self, at: datetime, cause: str, detail: str = "") -> None:
-        self.why_back = (_plain(cause), _plain(detail))
+    def _goes_back(self, at: datetime, cause: str, detail: str = "", *, well: bool = False) -> None:
+        self.why_back, self.well = (_plain(cause), _plain(detail)), well
         self._unknown(at, self.why_back[0], detail=self.why_back[1])
 
     def _unknown(self, at: datetime, cause: str, detail: str = "", **changes: Any) -> None:
@@ -151,6 +155,7 @@ class _History:
             detail=_plain(fact.detail) or detail,
             at=at,
             seconds=fact.seconds or self.now.seconds,
+            brought_back=self.well and fact.outcome is Outcome.ROLLED_BACK,
         )
 
 

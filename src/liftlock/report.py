@@ -353,7 +353,7 @@ def _hosts(groups: Iterable[Group]) -> int:
 
 
 def _budgets(plans: Mapping[str, Plan], records: Sequence[HostRecord], chosen: set[str]) -> tuple[Budget, ...]:
-    used = Counter(record.plan for record in records if record.failed)
+    used = Counter(record.plan for record in records if record.failed and not record.brought_back)
     unknown = Counter(record.plan for record in records if record.unknown)
     return tuple(
         Budget(

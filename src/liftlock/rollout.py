@@ -127,6 +127,7 @@ def exit_code(plan: Plan, progress: Progress, last: Step) -> ExitCode:
     if isinstance(last, Pause) or ends & {Outcome.REFUSED, Outcome.DEFERRED}:
         return ExitCode.REFUSED
     succeeded, failed = progress.count(Standing.SUCCEEDED), progress.count(Standing.FAILED)
+    failed += progress.count(Standing.BROUGHT_BACK)
     met = 100 * succeeded >= plan.policy.target_percent * (succeeded + failed)
     return ExitCode.DONE if met else ExitCode.STOPPED
 

@@ -20,7 +20,7 @@ from liftlock.errors import ExitCode, InputError, LiftlockError
 namespace = Collection()
 
 JSON = {"json": "Print JSON alone on stdout; what people read goes to stderr."}
-FLEET = {"fleet": "Which inventory (a name in inventories/ or a file); needed when there are several."}
+FLEET = {"fleet": "Which inventory (its name in inventories/); needed when there are several."}
 HOSTS = {"hosts": "Only these hosts, separated by commas."}
 REASON = {"reason": "Why; it is recorded."}
 

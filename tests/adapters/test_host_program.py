@@ -1,229 +1,29 @@
-"""The host program, run by real shells against real directories, a real product and its real HTTP answers."""
+"""The host program switches, verifies and goes back: real shells, real directories, a real product that answers."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import io
 import os
-import shlex
 import shutil
 import signal
-import socket
 import subprocess
-import sys
-import tarfile
-import threading
 import time
-import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from liftlock.adapters import program
-from liftlock.adapters.program import Answers, command
-
-NONCE = "c0ffee" * 4
-OLD, NEW = "1.5.0", "1.6.0"
-
-SERVER = """
-import http.server, json, sys, time
-from pathlib import Path
-version, mode = Path("VERSION").read_text(), Path("MODE").read_text()
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        told = "9.9.9" if mode == "other" else version
-        body = json.dumps({"store": {"version": "15"}, "note": 'a "version": "0"', "version": told}, indent=1).encode()
-        self.send_response(500 if mode == "broken" else 200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        for byte in body if mode == "trickle" else ():
-            self.wfile.write(bytes([byte]))
-            time.sleep(0.2)
-        if mode != "trickle":
-            self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
-
-while True:
-    try:
-        http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-    except OSError:
-        time.sleep(0.02)
-"""
-RESTART = """
-echo "starting $LIFTLOCK_VERSION instead of ${LIFTLOCK_PREVIOUS:-nothing}"
-[ ! -f "$LIFTLOCK_BASE/pid" ] || kill "$(cat "$LIFTLOCK_BASE/pid")"
-"$PYTHON" -S server.py "$PORT" &
-echo $! >"$LIFTLOCK_BASE/pid"
-"""
+from adapters.host_box import NEW, NONCE, OLD, SHELLS, Box, archive, release_files, running_box
+from liftlock.adapters.program import Answers
 
 
-def release_files(version: str, mode: str = "well") -> dict[str, str]:
-    return {"VERSION": version, "MODE": mode, "server.py": SERVER, "restart.sh": RESTART}
-
-
-def archive(version: str, mode: str = "well", compression: str = "gz") -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode=f"w:{compression}") as tar:
-        for name, text in release_files(version, mode).items():
-            member = tarfile.TarInfo(name)
-            member.size, member.mode, member.uid, member.gid = len(text.encode()), 0o666, 12345, 12345
-            tar.addfile(member, io.BytesIO(text.encode()))
-    return packed.getvalue()
-
-
-class Box:
-    """One host: a base directory, the shell and the tools it has, and the settings of a sound upgrade."""
-
-    def __init__(self, base: Path, shell: list[str], path: str) -> None:
-        self.base, self.shell, self.path = base, shell, path
-        self.artifact = archive(NEW)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}/health"
-        self.settings = {
-            "LL_NONCE": NONCE,
-            "LL_BASE": str(base),
-            "LL_FROM": OLD,
-            "LL_TO": NEW,
-            "LL_ARCHIVE": "boathouse.tar.gz",
-            "LL_PLAN": "3f2a",
-            "LL_ATTEMPT": "1",
-            "LL_FENCE": "7",
-            "LL_RESTART": "sh restart.sh",
-            "LL_HEALTH_URL": self.url,
-            "LL_HEALTH_TIMES": "2",
-            "LL_HEALTH_INTERVAL": "0.05",
-            "LL_HEALTH_DEADLINE": "5",
-            "LL_PHASE_TIMEOUT": "30",
-            "LL_ENV_PORT": str(self.port),
-            "LL_ENV_PYTHON": sys.executable,
-        }
-
-    def start(self, phase: str, **changes: str) -> subprocess.Popen[bytes]:
-        artifact = {"LL_SHA256": hashlib.sha256(self.artifact).hexdigest(), "LL_LENGTH": str(len(self.artifact))}
-        text = shlex.split(command(phase, self.settings | artifact | changes))[2]
-        return subprocess.Popen(
-            [*self.shell, "-c", text],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={"PATH": self.path, "LANG": "C.UTF-8"},
-            cwd=self.base.parent,
-            start_new_session=True,
-        )
-
-    def run(self, phase: str, upload: bytes | None = None, **changes: str) -> Answers:
-        """Run a phase to its end, giving it the artifact (or `upload`) when it asks."""
-        answers = Answers(NONCE)
-        with self.start(phase, **changes) as process:
-            watchdog = threading.Timer(60, process.kill)
-            watchdog.start()
-            while data := os.read(process.stdout.fileno(), 65536):
-                answers.feed(data)
-                if answers.wants is not None and not process.stdin.closed:
-                    with contextlib.suppress(BrokenPipeError):
-                        process.stdin.write(self.artifact if upload is None else upload)
-                        process.stdin.close()
-            watchdog.cancel()
-        assert answers.complete, answers.noise
-        assert answers.noise == []
-        return answers
-
-    def install(self, version: str, mode: str = "well") -> None:
-        """Put a release on the host by hand, and start it."""
-        release = self.base / "releases" / version
-        release.mkdir(parents=True)
-        for name, text in release_files(version, mode).items():
-            (release / name).write_text(text)
-        (self.base / "current").symlink_to(f"releases/{version}")
-        environment = {"LIFTLOCK_BASE": str(self.base), "PORT": str(self.port), "PYTHON": sys.executable}
-        subprocess.run(["sh", "restart.sh"], cwd=release, env=environment, check=True, stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
-        while self.answering() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-
-    def answering(self) -> bytes | None:
-        """The product's answer to a health request, None when there is none."""
-        try:
-            with urllib.request.urlopen(self.url, timeout=5) as response:
-                return response.read()
-        except OSError:
-            return None
-
-    @property
-    def pid(self) -> int:
-        return int((self.base / "pid").read_text())
-
-    @property
-    def current(self) -> str:
-        return str((self.base / "current").readlink())
-
-    @property
-    def journal(self) -> list[str]:
-        return (self.base / ".liftlock" / "journal").read_text().splitlines()
-
-    def contents(self) -> dict[str, str]:
-        """Every path of the base without our own, with the file's text or the link's target."""
-        return {
-            str(path.relative_to(self.base)): str(path.readlink())
-            if path.is_symlink()
-            else path.read_text()
-            if path.is_file()
-            else ""
-            for path in sorted(self.base.rglob("*"))
-            if ".liftlock" not in path.parts
-        }
-
-    def stop(self) -> None:
-        if (self.base / "pid").exists():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
-
-
-def links_to(folder: Path, tools: Iterable[Path]) -> str:
-    """A folder of links to these tools, to be a PATH; of two with one name the first."""
-    folder.mkdir()
-    for tool in tools:
-        if not (folder / tool.name).is_symlink():
-            (folder / tool.name).symlink_to(tool)
-    return str(folder)
-
-
-def all_but(path: str, *missing: str) -> list[Path]:
-    """Every tool of a PATH but some."""
-    folders = [Path(folder) for folder in path.split(":") if Path(folder).is_dir()]
-    return [tool for folder in folders for tool in sorted(folder.iterdir()) if tool.name not in missing]
-
-
-SHELLS = [name for name in ("dash", "bash", "busybox") if shutil.which(name)]
+@pytest.fixture(params=[*SHELLS, *filter(shutil.which, ["bash"])])
+def box(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Box]:
+    with running_box(request.param, tmp_path) as box:
+        yield box
 
 
 def test_dash_is_among_the_shells_of_these_tests():
     assert "dash" in SHELLS
-
-
-@pytest.fixture(params=SHELLS)
-def box(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Box]:
-    """A host that runs the old release; with busybox, all its tools are busybox's where it has them."""
-    shell, path = [request.param], os.environ["PATH"]
-    if request.param == "bash":
-        shell = ["bash", "--posix"]
-    if request.param == "busybox":
-        applets = tmp_path / "applets"
-        applets.mkdir()
-        subprocess.run(["busybox", "--install", "-s", applets], check=True)
-        path = links_to(tmp_path / "tools", [*applets.iterdir(), Path(shutil.which("flock")), Path(sys.executable)])
-        shell = [shutil.which("busybox"), "ash"]
-    base = tmp_path / "boat house"
-    base.mkdir()
-    box = Box(base, shell, path)
-    box.install(OLD)
-    yield box
-    box.stop()
 
 
 def test_an_upgrade_ends_with_the_new_version_current_and_answering(box: Box):
@@ -340,174 +140,13 @@ def test_a_failing_after_switch_hook_is_rolled_back_with_a_restart(box: Box):
 
 
 def test_when_the_old_version_does_not_come_back_the_host_needs_a_person(box: Box):
-    (box.base / "releases" / OLD / "MODE").write_text("broken")
+    (box.base / "releases" / OLD / "MODE").write_text("other")
     answers = box.run("upgrade", LL_AFTER="exit 4", LL_HEALTH_DEADLINE="1")
     assert (answers.values["result"], answers.values["cause"]) == ("failed", "after_switch: exit 4")
-    assert answers.values["detail"].startswith("the way back: health: HTTP 500")
-    assert answers.values["version"] == OLD
+    assert answers.values["detail"].startswith("the way back: health: version 9.9.9 answered, expected 1.5.0")
+    assert answers.values["version"] == "9.9.9"
     assert box.current == f"releases/{OLD}"
     assert box.journal[-1] == "3f2a 1 upgrade failed"
-
-
-def make_current_a_directory(box: Box) -> None:
-    (box.base / "current").unlink()
-    (box.base / "current").mkdir()
-
-
-def point_current_at(target: str):
-    def point(box: Box) -> None:
-        (box.base / "current").unlink()
-        (box.base / "current").symlink_to(target)
-
-    return point
-
-
-def forget_the_base(box: Box) -> None:
-    box.settings["LL_BASE"] += "/nowhere"
-
-
-def know_a_newer_controller(box: Box) -> None:
-    assert box.run("stage", LL_FENCE="8").values["result"] == "staged"
-
-
-def spoil_the_archive(box: Box) -> None:
-    box.artifact = box.artifact[:-40] + bytes(40)
-
-
-def no_change(box: Box) -> None:
-    pass
-
-
-@pytest.mark.parametrize(
-    ("prepare", "changes", "cause"),
-    [
-        (no_change, {"LL_SHA256": "0" * 64}, "sha256 does not match"),
-        (no_change, {"LL_FROM": "1.4.0"}, "another version is installed"),
-        (no_change, {"LL_LENGTH": "9" * 15}, "not enough space"),
-        (no_change, {"LL_ARCHIVE": "boathouse.zip"}, "unknown archive type"),
-        (no_change, {"LL_BASE": "relative"}, "bad setting"),
-        (no_change, {"LL_HEALTH_URL": ""}, "bad setting"),
-        (spoil_the_archive, {}, "unpack failed"),
-        (know_a_newer_controller, {}, "stale fence"),
-        (forget_the_base, {}, "base missing"),
-        (make_current_a_directory, {}, "current is not a link"),
-        (point_current_at("releases/1.4.0"), {}, "current is dangling"),
-        (point_current_at("/etc"), {}, "current points outside releases"),
-        (point_current_at("releases/../../x"), {}, "current points outside releases"),
-    ],
-)
-def test_an_upgrade_that_cannot_be_right_is_refused_with_nothing_changed(box: Box, prepare, changes, cause):
-    prepare(box)
-    before = box.contents()
-    answers = box.run("upgrade", **changes)
-    assert (answers.values["result"], answers.values["cause"]) == ("refused", cause), answers.values
-    assert {path: text for path, text in box.contents().items() if path != "releases"} == {
-        path: text for path, text in before.items() if path != "releases"
-    }
-    assert OLD in box.answering().decode()
-    assert list((box.base / ".liftlock" / "incoming").glob(".part.*")) == []
-
-
-def test_an_upload_that_ends_early_leaves_nothing_behind(box: Box):
-    before = box.contents()
-    answers = box.run("upgrade", upload=box.artifact[:-1])
-    assert (answers.values["result"], answers.values["cause"]) == ("refused", "upload incomplete")
-    assert answers.values["detail"] == f"{len(box.artifact) - 1} of {len(box.artifact)} bytes"
-    assert box.contents() == before
-    assert list((box.base / ".liftlock" / "incoming").iterdir()) == []
-
-
-def test_an_upload_that_never_comes_is_given_up(box: Box):
-    with box.start("upgrade", LL_PHASE_TIMEOUT="1") as process:
-        answers = Answers(NONCE)
-        while data := os.read(process.stdout.fileno(), 65536):
-            answers.feed(data)
-    assert answers.values["cause"] == "upload incomplete"
-
-
-def test_only_what_was_staged_is_switched_to(box: Box):
-    assert box.run("switch").values["cause"] == "not staged"
-    box.run("stage")
-    assert box.run("switch", LL_SHA256="0" * 64).values["cause"] == "not staged"
-    assert box.current == f"releases/{OLD}"
-
-
-def test_a_host_on_the_wanted_version_that_is_not_well_is_refused_and_not_touched(box: Box):
-    os.kill(box.pid, signal.SIGKILL)
-    before = box.contents()
-    answers = box.run("upgrade", LL_TO=OLD, LL_HEALTH_DEADLINE="1")
-    assert (answers.values["result"], answers.values["cause"]) == ("refused", "installed but not healthy")
-    assert (answers.values["detail"], answers.values["version"]) == ("health: no answer", "")
-    assert box.run("stage", LL_TO=OLD).values["cause"] == "the release is current"
-    assert box.contents() == before
-
-
-def test_while_one_phase_runs_another_is_refused_and_a_probe_says_so(box: Box):
-    box.run("stage")
-    assert box.run("probe").values["busy"] == "0"
-    with subprocess.Popen(["flock", "-o", box.base / ".liftlock" / "lock", "cat"], stdin=subprocess.PIPE) as holder:
-        while box.run("probe").values["busy"] != "1":
-            assert holder.poll() is None
-        answers = box.run("upgrade", LL_FROM="1.4.0")
-        holder.stdin.close()
-    assert (answers.values["result"], answers.values["cause"]) == ("refused", "busy")
-    assert answers.values["detail"].startswith("3f2a 1 stage 20")
-    assert box.current == f"releases/{OLD}"
-
-
-def test_a_probe_tells_what_is_there_and_changes_nothing(box: Box):
-    before = box.contents()
-    values = box.run("probe").values
-    assert (values["installed"], values["running"], values["healthy"]) == (OLD, OLD, "1")
-    assert (values["busy"], values["journal"], values["missing_tools"], values["cause"]) == ("0", "", "", "")
-    assert int(values["free_bytes"]) > 0
-    assert values["free_inodes"].isdecimal() or values["free_inodes"] == ""
-    assert box.contents() == before
-    assert not (box.base / ".liftlock").exists()
-
-
-def test_a_probe_names_what_is_wrong(box: Box):
-    os.kill(box.pid, signal.SIGKILL)
-    values = box.run("probe").values
-    assert (values["installed"], values["healthy"], values["running"]) == (OLD, "0", "")
-    assert values["cause"] == "health: no answer"
-    point_current_at("releases/gone")(box)
-    assert box.run("probe").values["cause"] == "current is dangling"
-    make_current_a_directory(box)
-    assert box.run("probe").values["cause"] == "current is not a link"
-    forget_the_base(box)
-    values = box.run("probe").values
-    assert (values["cause"], values["installed"], int(values["free_bytes"]) > 0) == ("base missing", "", True)
-
-
-def test_a_probe_shows_the_last_phase_and_its_end(box: Box):
-    box.run("upgrade", LL_AFTER="false")
-    with (box.base / ".liftlock" / "journal").open("a") as journal:
-        journal.write("cut off by a cra")
-    assert box.run("probe").values["journal"] == "cut off by a cra"
-    box.run("upgrade")
-    assert box.journal[2:] == ["cut off by a cra", "3f2a 1 upgrade begin", "3f2a 1 upgrade switched"]
-    assert box.run("probe").values["journal"] == "3f2a 1 upgrade switched"
-
-
-def test_a_missing_tool_is_named_before_anything_is_touched(box: Box, tmp_path: Path):
-    box.path = links_to(tmp_path / "few", all_but(box.path, "flock", "curl", "wget", "python3"))
-    assert box.run("probe").values["missing_tools"] == "flock curl"
-    answers = box.run("upgrade")
-    assert (answers.values["cause"], answers.values["detail"]) == ("missing tools", "flock curl")
-    assert not (box.base / ".liftlock").exists()
-
-
-@pytest.mark.parametrize("missing", [["curl"], ["curl", "wget"]])
-def test_health_is_asked_with_whatever_the_host_has(box: Box, tmp_path: Path, missing: list[str]):
-    box.path = links_to(tmp_path / "few", all_but(box.path, *missing))
-    assert box.run("probe").values["running"] == OLD
-    box.artifact = archive(NEW, "trickle")
-    assert box.run("upgrade", LL_HEALTH_DEADLINE="2").values["cause"] == "health: no answer"
-    box.artifact = archive(NEW, "broken")
-    assert box.run("upgrade", LL_HEALTH_DEADLINE="2").values["cause"] == "health: HTTP 500"
-    box.artifact = archive(NEW)
-    assert box.run("upgrade").values["result"] == "switched"
 
 
 def test_health_can_be_a_command_whose_last_line_is_the_version(box: Box):
@@ -549,7 +188,7 @@ def test_roll_back_refuses_what_is_not_there_and_never_goes_forward_again(box: B
 
 
 def test_roll_back_repairs_a_dangling_current(box: Box):
-    point_current_at("releases/gone")(box)
+    box.point_current_at("releases/gone")
     assert box.run("roll_back", LL_FROM="", LL_TO=OLD).values["result"] == "switched"
     assert box.current == f"releases/{OLD}"
 
@@ -601,33 +240,3 @@ def test_the_started_product_keeps_neither_the_lock_nor_our_signals(box: Box):
     status = Path(f"/proc/{box.pid}/status").read_text()
     ignored = int(status.partition("SigIgn:")[2].split()[0], 16)
     assert not ignored & 1 << (signal.SIGHUP - 1)
-
-
-COMMANDS = {"LL_RESTART", "LL_BACKUP", "LL_BEFORE", "LL_AFTER", "LL_HEALTH_COMMAND"}
-DATA = {*Box(Path("/opt/boathouse"), [], "").settings, "LL_SHA256", "LL_LENGTH", "LL_VERSION_KEY", "LL_CONFIRM_WITHIN"}
-
-
-@pytest.mark.parametrize("setting", sorted((COMMANDS | DATA) - {"LL_NONCE"}))
-def test_no_setting_is_a_way_into_the_shell(box: Box, setting: str):
-    attempts = ["'; touch pwned; '"]
-    if setting not in COMMANDS:
-        attempts += ['"; touch pwned; "$(touch pwned)`touch pwned`\ntouch pwned\n', "a[$(touch pwned)]"]
-    for attempt in attempts:
-        box.run("upgrade", **{"LL_HEALTH_DEADLINE": "0", setting: box.settings.get(setting, "") + attempt})
-    assert list(box.base.parent.rglob("*pwned*")) == []
-
-
-def test_what_a_command_prints_is_never_an_answer(box: Box):
-    forged = f"LL1 {NONCE} result=switched\nLL1 {NONCE} end=1\n\033]0;x\007" + "z" * 5000
-    answers = box.run("upgrade", LL_AFTER=f"printf '%s\\n' {shlex.quote(forged)}; seq 300; exit 1")
-    assert answers.values["result"] == "rolled_back"
-    assert 90 <= len(answers.log.splitlines()) <= program.MAX_LOG_LINES
-    assert "\033" not in answers.log
-
-
-def test_the_host_program_is_clean_to_shellcheck():
-    here = Path(program.__file__).parent
-    shellcheck = Path(sys.executable).with_name("shellcheck")
-    programs = [here / "host.sh", *sorted((here / "methods").glob("*.sh"))]
-    checked = subprocess.run([shellcheck, "-s", "sh", *programs], capture_output=True, check=False)
-    assert checked.returncode == 0, checked.stdout.decode()

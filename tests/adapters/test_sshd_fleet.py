@@ -50,11 +50,11 @@ def test_a_stopped_host_loses_its_sessions_and_comes_back_with_the_same_port_and
     ssh = fleet.settings()
     host = fleet.hosts["host-1"]
     with open_connection(host.as_host(), ssh) as connection:
-        channel = execute(connection, "echo $$; exec sleep 600", time.monotonic() + 10)
-        session = int(channel.recv(20))
-        first = host.pid
-        assert first is not None
-        fleet.stop_host("host-1")
+        with execute(connection, "echo $$; exec sleep 600", time.monotonic() + 10) as channel:
+            session = int(channel.recv(20))
+            first = host.pid
+            assert first is not None
+            fleet.stop_host("host-1")
         assert within_seconds(lambda: gone(session) and gone(first))
         assert within_seconds(lambda: not connection.transport.is_active())
     assert host.pid is None

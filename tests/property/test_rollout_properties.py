@@ -6,6 +6,13 @@ from datetime import timedelta
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from liftlock import ledger
+from liftlock.engine import Engine
+from liftlock.ledger import verify_chain
+from liftlock.model import Outcome, Plan, Policy, ReleaseKind, RollbackScope
+from liftlock.progress import Progress, Standing
+from liftlock.rollout import Done, Halt
 from world import (
     CrashError,
     MemoryClock,
@@ -17,13 +24,6 @@ from world import (
     release,
     told_and_gated,
 )
-
-from liftlock import ledger
-from liftlock.engine import Engine
-from liftlock.ledger import verify_chain
-from liftlock.model import Outcome, Plan, Policy, ReleaseKind, RollbackScope
-from liftlock.progress import Progress, Standing
-from liftlock.rollout import Done, Halt
 
 TARGET = "1.5.0"
 

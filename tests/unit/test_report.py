@@ -83,7 +83,7 @@ def test_a_rollback_overrides_an_earlier_success_even_before_it_has_ended() -> N
     assert the_host_after(*going_back).outcome is Outcome.UNKNOWN
     record = the_host_after(*going_back, ended("a", Outcome.ROLLED_BACK, attempt=2))
     assert (record.outcome, record.observed, record.attempts) == (Outcome.ROLLED_BACK, "4.1.0", 2)
-    assert record.cause == "rolled back as the policy says"
+    assert record.cause == "brought back as the rollout halted"
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,9 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from liftlock.settings import SshSettings
 PIECE = 128 * 1024  # bytes read or sent at once
 _SILENCE_ALLOWED = 30  # seconds after which a link that acknowledges nothing is given up
 
+BROKEN = (paramiko.SSHException, OSError, EOFError)  # what paramiko raises when a connection breaks
 _BANNER_LOST = "Error reading SSH protocol banner"
 
 # paramiko logs the tracebacks of connections that fail; they are mapped and raised here instead.
@@ -58,10 +60,12 @@ class KnownKey:
 
 
 class KnownHosts:
-    """The keys of a known_hosts file by host name; plain, hashed, `[address]:port` and pattern names."""
+    """The keys of a known_hosts file by host name; plain, hashed, `[address]:port` and pattern names.
+
+    Raises InputError with every line that is not a known_hosts line.
+    """
 
     def __init__(self, text: str = "", file: str = "known_hosts") -> None:
-        """Raises InputError with every line that is not a known_hosts line."""
         self._plain: dict[str, list[KnownKey]] = {}
         self._others: list[tuple[tuple[str, ...], KnownKey]] = []
         problems = []
@@ -183,7 +187,7 @@ class StrictConnection(Connection):
                 "banner_timeout": seconds,
                 "auth_timeout": seconds,
                 "channel_timeout": seconds,
-                "transport_factory": _TransportFactory(tuple(key.key_type for key in recorded if not key.marker)),
+                "transport_factory": partial(_make_transport, recorded=_signature_types(recorded)),
             },
         )
         client = paramiko.SSHClient()
@@ -205,7 +209,7 @@ class StrictConnection(Connection):
         )
         try:
             attempts(self._open_once)
-        except (paramiko.SSHException, OSError, EOFError) as error:
+        except BROKEN as error:
             raise mapped(error, self._target) from error
 
     def _open_once(self) -> None:
@@ -246,39 +250,30 @@ class _RecordedKeysOnly(paramiko.MissingHostKeyPolicy):
         raise HostKeyError("host key unknown", f"{detail}; compare it and record it with `liftlock trust`")
 
 
-@dataclass(frozen=True, slots=True)
-class _TransportFactory:
-    """Makes paramiko's transport: recorded key types first, cheap and modern algorithms first, no waiting for ACKs."""
+def _make_transport(sock: socket.socket, recorded: tuple[str, ...], **options: Any) -> paramiko.Transport:
+    """paramiko's transport: recorded key types first, cheap and modern algorithms first, no waiting for ACKs."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for option, value in (("TCP_USER_TIMEOUT", _SILENCE_ALLOWED * 1000), ("TCP_QUICKACK", 1)):
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    transport = paramiko.Transport(sock, **options)
+    transport.set_keepalive(_SILENCE_ALLOWED // 2)
+    security = transport.get_security_options()
+    security.kex = _first(security.kex, ("curve25519-sha256", "curve25519-sha256@libssh.org"))
+    security.ciphers = _first(security.ciphers, ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com"))
+    security.key_types = _first(security.key_types, recorded)
+    return transport
 
-    key_types: tuple[str, ...]
 
-    def __call__(self, sock: socket.socket, **options: Any) -> paramiko.Transport:
-        _tune(sock)
-        transport = paramiko.Transport(sock, **options)
-        transport.set_keepalive(_SILENCE_ALLOWED // 2)
-        security = transport.get_security_options()
-        security.kex = _first(security.kex, ("curve25519-sha256", "curve25519-sha256@libssh.org"))
-        security.ciphers = _first(security.ciphers, ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com"))
-        security.key_types = _first(security.key_types, self._signature_types())
-        return transport
-
-    def _signature_types(self) -> tuple[str, ...]:
-        """What the recorded keys sign with: an `ssh-rsa` key signs with SHA-2."""
-        rsa = ("rsa-sha2-512", "rsa-sha2-256")
-        return tuple(name for key in self.key_types for name in (rsa if key == "ssh-rsa" else (key,)))
+def _signature_types(recorded: list[KnownKey]) -> tuple[str, ...]:
+    """What the recorded keys sign with: an `ssh-rsa` key signs with SHA-2."""
+    types = [key.key_type for key in recorded if not key.marker]
+    return tuple(name for key in types for name in (("rsa-sha2-512", "rsa-sha2-256") if key == "ssh-rsa" else (key,)))
 
 
 def _first(available: Any, wanted: tuple[str, ...]) -> tuple[str, ...]:
-    front = tuple(name for name in wanted if name in available)
-    return front + tuple(name for name in available if name not in front)
-
-
-def _tune(sock: socket.socket) -> None:
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENCE_ALLOWED * 1000)
-    if hasattr(socket, "TCP_QUICKACK"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    front = [name for name in dict.fromkeys(wanted) if name in available]
+    return (*front, *(name for name in available if name not in front))
 
 
 def _worth_another_try(error: BaseException) -> bool:
@@ -300,7 +295,6 @@ _CAUSES = {
     errno.EPIPE: "connection reset",
     errno.EHOSTUNREACH: "no route to host",
     errno.ENETUNREACH: "no route to host",
-    errno.ETIMEDOUT: "connection timed out",
 }
 
 
@@ -335,26 +329,30 @@ def open_connection(host: Host, ssh: SshSettings) -> StrictConnection:
     return connection
 
 
-def execute(connection: StrictConnection, command: str, until: float) -> paramiko.Channel:
-    """Start `command` on the host and return its channel; `until` (time.monotonic) bounds the start, too.
+@contextmanager
+def execute(connection: StrictConnection, command: str, until: float) -> Iterator[paramiko.Channel]:
+    """Start `command` on the host; yields its channel and closes it. `until` (time.monotonic) bounds the start, too.
 
-    Raises UnreachableError when the host gives no session (nothing ran), LinkLostError after that.
+    Raises UnreachableError when the host gives no session (nothing ran), LinkLostError for whatever breaks after.
     """
     try:
         channel: paramiko.Channel = connection.create_session()
-    except (paramiko.SSHException, OSError, EOFError) as error:
+    except BROKEN as error:
         raise UnreachableError("no ssh session", str(error)) from error
     # exec_command has no timeout of its own: a host that never replies is hung up on.
     alarm = threading.Timer(max(0.0, until - time.monotonic()), connection.client.close)
     alarm.start()
     try:
         channel.exec_command(command)
-    except (paramiko.SSHException, OSError, EOFError) as error:
+        alarm.cancel()
+        yield channel
+    except BROKEN as error:
         cause = "connection lost" if time.monotonic() < until else "deadline passed"
-        raise LinkLostError(cause, f"while the program was started: {error}") from error
+        raise LinkLostError(cause, str(error)) from error
     finally:
         alarm.cancel()
-    return channel
+        with suppress(*BROKEN):
+            channel.close()
 
 
 def pieces(channel: paramiko.Channel, until: float) -> Iterator[tuple[bytes, bytes]]:

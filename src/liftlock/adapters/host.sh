@@ -307,7 +307,7 @@ receive() { # receive <file>: the artifact from stdin, under its name only once 
     part=$(mktemp "$state/incoming/.part.XXXXXX") || refuse 'base not writable' "$state/incoming"
     say need "$LL_LENGTH"
     limit
-    timeout -k 5 "$seconds" head -c "$LL_LENGTH" >"$part"
+    timeout -k 5 "$seconds" head -c "$LL_LENGTH" >"$part" 9>&-
     size=$(($(wc -c <"$part")))
     [ "$size" -eq "$LL_LENGTH" ] || refuse 'upload incomplete' "$size of $LL_LENGTH bytes"
     verified "$part" || refuse 'sha256 does not match'

@@ -93,7 +93,7 @@ def _about(selection: Selection) -> str:
     """What the report is about, in words."""
     parts = (
         f"product {selection.product}" if selection.product else "",
-        f"plan {selection.plan[:12]}" if selection.plan else "",
+        f"plan {selection.plan[:8]}" if selection.plan else "",
         f"from {selection.since.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if selection.since else "",
         f"until {selection.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if selection.until else "",
     )

@@ -13,6 +13,7 @@ import secrets
 import shlex
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
@@ -20,7 +21,7 @@ from urllib.parse import quote
 import jinja2
 import paramiko
 
-from liftlock.adapters.connection import PIECE, execute, exit_status, open_connection, pieces
+from liftlock.adapters.connection import BROKEN, PIECE, execute, exit_status, open_connection, pieces
 from liftlock.adapters.program import Answers, command
 from liftlock.errors import InputError, LinkLostError, Problem
 from liftlock.model import Host, HostAnswer, HostResult, Observation, Product, Release, Ticket
@@ -123,7 +124,8 @@ def _converse(
             listening = False
             if answers.wants is not None:
                 _send(channel, artifact, until)
-            channel.shutdown_write()
+            with suppress(*BROKEN):
+                channel.shutdown_write()
     status = exit_status(channel, until)
     printed = _output(answers, stderr)[-300:].replace("\n", " | ")
     raise LinkLostError("no answer", f"the program ended with status {status}; {printed}")
@@ -138,7 +140,7 @@ def _send(channel: paramiko.Channel, artifact: Path, until: float) -> None:
                 channel.sendall(piece)
             except TimeoutError as error:
                 raise LinkLostError("deadline passed", "while the artifact was sent") from error
-            except OSError:
+            except BROKEN:
                 return
 
 

@@ -124,9 +124,12 @@ def show_plan(plan: Plan, path: Path, fleet: Fleet) -> None:
                 str(host.wave), host.name, host.customer, path_text, f"{start:%a %d %b %H:%M}-{end:%a %H:%M %Z}"
             )
         screen.print(rows)
+    notes: dict[str, list[str]] = {}
     for host in plan.hosts:
         if host.note:
-            screen.print(Text(f"note: {host.name}: {host.note}", style="yellow"))
+            notes.setdefault(host.note, []).append(host.name)
+    for note, names in notes.items():
+        screen.print(Text(f"note: {note}: {', '.join(names)}", style="yellow"))
     if plan.exclusions:
         screen.print()
         rows = table("left out", "customer", "how", "why")

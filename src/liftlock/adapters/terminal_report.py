@@ -105,7 +105,7 @@ def _budgets(budgets: Sequence[Budget]) -> Table:
     table = _table("Failure budget by plan", "", "planned", "allowed", "used", "unknown", "left", numbers=5)
     for budget in budgets[-LINES:]:
         numbers = (budget.planned, budget.allowed, budget.used, budget.unknown, budget.left)
-        _add(table, f"{budget.product} {budget.version} ({budget.plan[:12]})", *map(str, numbers))
+        _add(table, f"{budget.product} {budget.version} ({budget.plan[:8]})", *map(str, numbers))
     _add_rest(table, len(budgets))
     return table
 

@@ -16,7 +16,7 @@ from typing import Literal
 
 import paramiko
 
-from liftlock.adapters.connection import KnownKey, hashed_name_matches, known_name, mapped, read_known_hosts
+from liftlock.adapters.connection import BROKEN, KnownKey, hashed_name_matches, known_name, mapped, read_known_hosts
 from liftlock.model import Host
 
 
@@ -46,7 +46,7 @@ def scan(host: Host, timeout: float) -> ScannedKey:
                 offered = transport.get_remote_server_key()
             finally:
                 transport.close()
-    except (paramiko.SSHException, OSError, EOFError) as error:
+    except BROKEN as error:
         raise mapped(error, host) from error
     key = KnownKey("", offered.get_name(), offered.asbytes())
     line = f"{known_name(host.address, host.port)} {key.key_type} {offered.get_base64()}"

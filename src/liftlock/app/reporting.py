@@ -74,7 +74,8 @@ def host_lines(ending: Ending) -> list[dict[str, Any]]:
 def rate_of(progress: Progress) -> dict[str, Any]:
     """The rollout's own rate so far, with its numerator and denominator."""
     succeeded = progress.count(Standing.SUCCEEDED)
-    rate = Rate(succeeded, succeeded + progress.count(Standing.FAILED) + progress.count(Standing.LOST))
+    others = (Standing.FAILED, Standing.BROUGHT_BACK, Standing.LOST)
+    rate = Rate(succeeded, succeeded + sum(map(progress.count, others)))
     target = progress.lineup.plan.policy.target_percent
     return {
         "succeeded": rate.succeeded,

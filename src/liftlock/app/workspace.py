@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import getpass
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -64,7 +65,9 @@ class Workspace:
         return files.load_catalogue(self.root, product)
 
     def fleet(self, name: str | None = None) -> Fleet:
-        """The named fleet, or the only one there is."""
+        """The fleet of that inventory (its name in inventories/), or of the only one there is."""
+        if name and not re.fullmatch(r"[\w-]+", name):
+            raise InputError(f"--fleet takes the name of an inventory in inventories/, not {name!r}")
         return files.load_fleet(self.root, name or self._only_fleet())
 
     def _only_fleet(self) -> str:

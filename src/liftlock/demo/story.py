@@ -51,9 +51,7 @@ class Teller:
 
     def ask(self, *words: str) -> dict[str, Any]:
         """Run a task with --json and return what it says."""
-        done = subprocess.run(
-            [*LIFTLOCK, *words, "--json"], cwd=self.workspace, check=True, capture_output=True
-        )
+        done = subprocess.run([*LIFTLOCK, *words, "--json"], cwd=self.workspace, check=True, capture_output=True)
         told: dict[str, Any] = json.loads(done.stdout)
         return told
 

@@ -28,7 +28,7 @@ HELD = "np-3"
 """Its customer asked to wait, so the plan skips it."""
 OLD_BACKUP = "ls-2"
 """Its last backup is too old, so a gate refuses it until somebody runs one."""
-OLD_DATA = ("hx-2", "lh-1")
+OLD_DATA = ("hx-2", "ls-1")
 """They still keep bookings in the format of the 1.2 line, which 1.6.0 cannot read."""
 
 

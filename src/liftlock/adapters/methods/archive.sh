@@ -63,7 +63,7 @@ unpack() { # unpack <file>, into $unpacked, as far as the phase's time allows
     *) set -- -o --no-same-permissions "$@" ;;
     esac
     limit
-    timeout -k 5 "$seconds" tar "$@" </dev/null
+    timeout -k 5 "$seconds" tar "$@" </dev/null 9>&- # busybox timeout leaves a child that would keep the lock
 }
 
 method_activate() { # method_activate <version>: one rename makes it current
