@@ -102,7 +102,7 @@ def test_the_english_letter_says_what_when_how_long_how_back_and_whom_to_call() 
             "+49 30 1234567",
             "support@quayside.example",
             "boathouse-1.6.0-harbour.en.html",
-            "3f9c2a71b0de",
+            "3f9c2a71",
         ):
             assert promise in part
         assert "lake-1" not in part

@@ -45,7 +45,7 @@ def test_the_terminal_report_says_everything_in_80_columns_without_colour() -> N
         "[red]disk full on /opt 1 1 rolled_back host-3",
         "in the bake 1 1 unknown host-2",
         "its window ended 1 deferred",
-        "kanal 4.2.0 (aaaaaaaaaaaa) 6 0 1 1 -1",
+        "kanal 4.2.0 (aaaaaaaa) 6 0 1 1 -1",
     ):
         assert line in flat, line
 
