@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from liftlock import ledger
 from liftlock.errors import LinkLostError, LockedError, UnreachableError
 from liftlock.ledger import GENESIS, Entry, Fact
 from liftlock.model import (
+    Action,
     Artifact,
     Contact,
     Customer,
@@ -22,6 +24,7 @@ from liftlock.model import (
     NoticeKind,
     NoticeState,
     Observation,
+    Outcome,
     Plan,
     PlannedHost,
     Policy,
@@ -31,6 +34,7 @@ from liftlock.model import (
     Verdict,
     Window,
 )
+from liftlock.progress import Progress
 
 START = datetime(2026, 11, 21, 22, 0, tzinfo=UTC)
 WINDOW = Window(START, START + timedelta(hours=6))
@@ -68,7 +72,9 @@ class MemoryLedger:
         if dies and not self.dies_after_writing:
             raise CrashError
         if isinstance(fact, ledger.Started) and any(
-            isinstance(line.fact, ledger.Started) and (line.fact.host, line.fact.attempt) == (fact.host, fact.attempt)
+            line.plan == plan
+            and isinstance(line.fact, ledger.Started)
+            and (line.fact.host, line.fact.attempt) == (fact.host, fact.attempt)
             for line in self.lines
         ):
             raise LockedError(f"{fact.host} attempt {fact.attempt} is claimed")
@@ -147,7 +153,7 @@ class MemoryTransport:
         else:
             world.version, state = wanted, "switched"
             answer = HostAnswer(HostResult.SWITCHED, wanted)
-        world.journal = f"{ticket.plan} {ticket.attempt} switch {state}"
+        world.journal = f"{ticket.plan} {ticket.attempt} upgrade {state}"
         if drop == "after":
             raise LinkLostError("connection lost")
         return answer
@@ -180,7 +186,7 @@ def plan_of(
     versions: tuple[str, ...] = ("1.4.0", "1.5.0"),
 ) -> Plan:
     """A plan with this many hosts per wave, all of one customer, whose window is open from START on."""
-    hops = tuple(Hop(a, b, "test") for a, b in zip(versions, versions[1:], strict=False))
+    hops = tuple(Hop(a, b, "test") for a, b in itertools.pairwise(versions))
     hosts = []
     for wave, size in enumerate(waves, start=1):
         hosts += [PlannedHost(f"w{wave}h{n}", "acme", wave, versions[0], hops, WINDOW) for n in range(size)]
@@ -193,18 +199,47 @@ def fleet_of(plan: Plan) -> Fleet:
     return Fleet("test", {"acme": CUSTOMER}, hosts)
 
 
+def announced(customer: str = "acme") -> Fact:
+    return ledger.Delivered(
+        message_id=f"<{customer}@x>",
+        customer=customer,
+        kind=NoticeKind.ANNOUNCED,
+        recipient=f"ann@{customer}.example",
+        state=NoticeState.SENT,
+    )
+
+
+def opened(session: str = "s1") -> Fact:
+    return ledger.Opened(session=session, controller="test")
+
+
+def started(host: str, attempt: int = 1, action: Action = Action.UPGRADE, session: str = "s1") -> Fact:
+    there, back = ("1.4.0", "1.5.0") if action is Action.UPGRADE else ("1.5.0", "1.4.0")
+    return ledger.Started(
+        host=host, attempt=attempt, action=action, from_version=there, to_version=back, session=session
+    )
+
+
+def switched(host: str, attempt: int = 1) -> Fact:
+    return ledger.Switched(host=host, attempt=attempt, version="1.5.0")
+
+
+def ended(host: str, outcome: Outcome, attempt: int = 1, cause: str = "") -> Fact:
+    return ledger.Ended(host=host, attempt=attempt, outcome=outcome, version=None, cause=cause)
+
+
+def judged(host: str, verdict: Verdict = Verdict.PASSED, reason: str = "") -> Fact:
+    return ledger.Judged(host=host, verdict=verdict, reason=reason, tests=1)
+
+
+def fold(plan: Plan, *facts: Fact, at: datetime = START, onto: Progress | None = None) -> Progress:
+    """The progress that these facts lead to, all recorded `at` the same time; `onto` goes on from another."""
+    entries = [Entry(seq, at, plan.id, fact, "", "") for seq, fact in enumerate(facts, start=1)]
+    return (onto or Progress.of(plan)).with_entries(entries)
+
+
 def told_and_gated(store: MemoryLedger, plan: Plan, at: datetime = START) -> None:
     """Record what the rollout needs to find: the notice went out and every gate passed."""
-    store.append(
-        plan.id,
-        ledger.Delivered(
-            message_id="<1@x>",
-            customer="acme",
-            kind=NoticeKind.ANNOUNCED,
-            recipient="ann@acme.example",
-            state=NoticeState.SENT,
-        ),
-        at,
-    )
+    store.append(plan.id, announced(), at)
     for host in plan.hosts:
-        store.append(plan.id, ledger.Judged(host=host.name, verdict=Verdict.PASSED, tests=1), at)
+        store.append(plan.id, judged(host.name), at)

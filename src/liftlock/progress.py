@@ -149,11 +149,11 @@ class Progress:
             case ledger.Started():
                 return self._started(fact)
             case ledger.Voided():
-                return self._moved(fact.host, Standing.FREE, cause=fact.cause)
+                return self._moved(fact.host, Standing.FREE, outcome=None, cause=fact.cause)
             case ledger.Switched():
                 return self._moved(fact.host, Standing.SWITCHED, outcome=None, cause="")
             case ledger.Ailing():
-                return self._moved(fact.host, Standing.AILING, outcome=None, cause=fact.cause, well=False)
+                return self._moved(fact.host, Standing.AILING, outcome=None, cause=fact.cause)
             case ledger.Recalled():
                 return self._moved(fact.host, Standing.AILING, outcome=None, cause=fact.reason, well=True)
             case ledger.Aborted():
@@ -186,7 +186,11 @@ class Progress:
     def _started(self, fact: ledger.Started) -> Progress:
         before = self.host(fact.host)
         was_well = before.well if before.standing is Standing.AILING else before.standing in _UPGRADED
-        return self._moved(
+        late = fact.action is Action.UPGRADE and self.baking and self._wave_of(fact.host) == self.baking[0]
+        progress = (
+            replace(self, baking=None) if late else self
+        )  # who joins a bake late is watched as long as the others
+        return progress._moved(
             fact.host,
             Standing.IN_HAND if fact.session == self.session else Standing.LOST,
             attempt=fact.attempt,
@@ -216,11 +220,14 @@ class Progress:
         if before is not None:
             groups = groups.set(before.standing, groups[before.standing].delete(name))
         groups = groups.set(standing, groups.get(standing, _EMPTY).set(name, None))
-        wave = self.lineup.planned[name].wave
+        wave = self._wave_of(name)
         was, now = before is not None and before.standing in SETTLED, standing in SETTLED
         settled = self.settled.set(wave, self.settled.get(wave, 0) + now - was) if now != was else self.settled
         hosts = self.hosts.set(name, after)
         return replace(self, hosts=hosts, groups=groups, settled=settled, cursor=self._advanced(hosts))
+
+    def _wave_of(self, name: str) -> int:
+        return self.lineup.planned[name].wave
 
     def _advanced(self, hosts: Map[str, HostProgress]) -> int:
         cursor, order = self.cursor, self.lineup.order

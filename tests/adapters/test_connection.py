@@ -19,7 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paramiko.common import AUTH_SUCCESSFUL, OPEN_SUCCEEDED
 
-from liftlock.adapters.connection import KnownHosts, known_name, load_key, open_connection, read_known_hosts, run
+from liftlock.adapters.connection import load_key, open_connection, run
+from liftlock.adapters.known_hosts import KnownHosts, known_name, read_known_hosts
 from liftlock.demo.sshd import LoopbackFleet
 from liftlock.errors import AuthenticationError, HostKeyError, InputError, LinkLostError, UnreachableError
 from liftlock.settings import SshSettings

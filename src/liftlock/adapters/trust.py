@@ -16,7 +16,8 @@ from typing import Literal
 
 import paramiko
 
-from liftlock.adapters.connection import BROKEN, KnownKey, hashed_name_matches, known_name, mapped, read_known_hosts
+from liftlock.adapters.connection import BROKEN, mapped
+from liftlock.adapters.known_hosts import KnownKey, hashed_name_matches, known_name, read_known_hosts
 from liftlock.model import Host
 
 

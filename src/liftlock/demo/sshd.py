@@ -54,6 +54,7 @@ StrictModes no
 PrintMotd no
 PrintLastLog no
 PermitUserRC no
+SetEnv HOME={directory}
 X11Forwarding no
 MaxStartups 500
 MaxSessions 100

@@ -88,17 +88,26 @@ class DemoHost:
 
 @contextmanager
 def demo_hosts(folder: Path) -> Iterator[dict[str, DemoHost]]:
-    """Twelve hosts with Boathouse 1.4.0 up and healthy; all of it ends with the block."""
-    with LoopbackFleet(folder, HOSTS) as fleet:
-        hosts = {name: DemoHost(sshd, free_port()) for name, sshd in fleet.hosts.items()}
-        try:
-            for name, host in hosts.items():
-                _install(name, host)
-            _await_health(hosts)
-            yield hosts
-        finally:
-            for host in hosts.values():
-                host.stop()
+    """The demo's twelve hosts with Boathouse 1.4.0 up and healthy; all of it ends with the block."""
+    with LoopbackFleet(folder, HOSTS) as fleet, boathouses(fleet) as hosts:
+        yield hosts
+
+
+@contextmanager
+def boathouses(fleet: LoopbackFleet) -> Iterator[dict[str, DemoHost]]:
+    """Boathouse 1.4.0 up and healthy on every host of a fresh fleet; it ends with the block.
+
+    The hosts' names begin with the prefix of one of CUSTOMERS, whose they are.
+    """
+    hosts = {name: DemoHost(sshd, free_port()) for name, sshd in fleet.hosts.items()}
+    try:
+        for name, host in hosts.items():
+            _install(name, host)
+        _await_health(hosts)
+        yield hosts
+    finally:
+        for host in hosts.values():
+            host.stop()
 
 
 def make_workspace(folder: Path, hosts: dict[str, DemoHost], client_key: Path, mail_port: int) -> None:

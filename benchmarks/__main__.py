@@ -1,0 +1,55 @@
+"""`python -m benchmarks [NAME ...] [--quick] [--save] [--hosts N]`: measure, print tables, say nothing else on stdout."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from benchmarks import ledger, machine, plan, rollout, tasks
+from benchmarks.report import Report
+
+RESULTS = Path(__file__).with_name("results")
+Measure = Callable[..., Report]
+
+
+def main() -> None:
+    """Run the named benchmarks, or all."""
+    measures: dict[str, Measure] = {
+        "tasks": tasks.measure,
+        "plan": plan.measure,
+        "ledger": ledger.measure,
+        "rollout": rollout.measure,
+    }
+    asked = _arguments(tuple(measures))
+    if asked.hosts is not None:
+        measures["rollout"] = partial(rollout.measure, hosts=asked.hosts)
+    print(about := f"{machine.facts()}\n", flush=True)
+    for name in asked.names or measures:
+        report = measures[name](_say, quick=asked.quick)
+        print(report, flush=True)
+        if asked.save:
+            RESULTS.mkdir(exist_ok=True)
+            (RESULTS / f"{name}.md").write_text(f"{about}\n{report}", encoding="utf-8")
+
+
+def _arguments(names: tuple[str, ...]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure what liftlock costs.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(names)}; all when none is named")
+    parser.add_argument("--quick", action="store_true", help="the smallest size of each: whether it works, not how fast")
+    parser.add_argument("--save", action="store_true", help="write benchmarks/results/NAME.md, too")
+    parser.add_argument("--hosts", type=int, help="how many hosts the rollout has (20)")
+    asked = parser.parse_args()
+    if unknown := [name for name in asked.names if name not in names]:
+        parser.error(f"there is no {', '.join(unknown)}: choose from {', '.join(names)}")
+    return asked
+
+
+def _say(progress: str) -> None:
+    print(progress, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
