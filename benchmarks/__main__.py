@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME ...] [--quick] [--save] [--hosts N]`: measure, print tables, say nothing else on stdout."""
+"""`python -m benchmarks [NAME ...] [--quick] [--save] [--hosts N]`: measure and print tables."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def main() -> None:
 def _arguments(names: tuple[str, ...]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure what liftlock costs.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(names)}; all when none is named")
-    parser.add_argument("--quick", action="store_true", help="the smallest size of each: whether it works, not how fast")
+    parser.add_argument(
+        "--quick", action="store_true", help="the smallest size of each: whether it works, not how fast"
+    )
     parser.add_argument("--save", action="store_true", help="write benchmarks/results/NAME.md, too")
     parser.add_argument("--hosts", type=int, help="how many hosts the rollout has (20)")
     asked = parser.parse_args()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -40,7 +41,7 @@ def measure(say: Callable[[str], None], *, quick: bool) -> Report:
                 say(f"ledger: appending, round {number} of {rounds}")
                 appends.ours.append(_rate(rows, lambda: _append(ledger, rows)))
                 copies = _newest(Path(folder), rows)
-                appends.raw.append(_rate(rows, lambda copies=copies: _insert(raw, copies)))
+                appends.raw.append(_rate(rows, partial(_insert, raw, copies)))
             total = rounds * rows
             for number in range(1, rounds + 1):
                 say(f"ledger: reading, round {number} of {rounds}")
@@ -90,7 +91,9 @@ def _raw_twin(folder: Path) -> sqlite3.Connection:
 
 def _schema(folder: Path) -> Iterator[str]:
     source = sqlite3.connect(folder / "ledger.db")
-    yield from (row[0] for row in source.execute("SELECT sql FROM sqlite_master WHERE tbl_name = 'entries' AND sql > ''"))
+    yield from (
+        row[0] for row in source.execute("SELECT sql FROM sqlite_master WHERE tbl_name = 'entries' AND sql > ''")
+    )
     source.close()
 
 

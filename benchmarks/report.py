@@ -43,5 +43,8 @@ def times(value: float, reference: float) -> str:
 
 
 def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    aligned = [cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(zip(cells, widths, strict=True))]
+    aligned = [
+        cell.rjust(width) if column else cell.ljust(width)
+        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
     return f"| {' | '.join(aligned)} |"

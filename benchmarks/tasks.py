@@ -34,7 +34,13 @@ def measure(say: Callable[[str], None], *, quick: bool) -> Report:
     typical = {name: median(found) for name, found in walls.items()}
     bare, invoke = typical["python -c pass"], typical['python -c "import invoke"']
     rows = [
-        (name, seconds(wall), f"{seconds(min(walls[name]))} to {seconds(max(walls[name]))}", times(wall, bare), times(wall, invoke))
+        (
+            name,
+            seconds(wall),
+            f"{seconds(min(walls[name]))} to {seconds(max(walls[name]))}",
+            times(wall, bare),
+            times(wall, invoke),
+        )
         for name, wall in typical.items()
     ]
     return Report(

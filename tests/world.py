@@ -100,12 +100,12 @@ class MemoryHost:
     version: str = "1.4.0"
     healthy: bool = True
     breaks: frozenset[str] = frozenset()
-    sickens: frozenset[str] = frozenset()  # healthy at the switch, unhealthy later
+    sickens: frozenset[str] = frozenset()  # healthy at the moment of the switch, unhealthy ever after
     stuck: bool = False  # cannot go back
     down: bool = False
     drops: list[str] = field(default_factory=list)  # "before" or "after" the switch, once each
     journal: str = ""
-    looks: int = 0
+    since: datetime = START  # its last switch
 
 
 class MemoryTransport:
@@ -120,8 +120,7 @@ class MemoryTransport:
 
     def probe(self, host: Host) -> Observation:
         world = self._reach(host)
-        world.looks += 1
-        if world.version in world.sickens and world.looks > 1:
+        if world.version in world.sickens and self.clock.now() > world.since:
             world.healthy = False
         running = world.version if world.healthy else None
         return Observation(
@@ -151,7 +150,7 @@ class MemoryTransport:
             state = "failed" if world.stuck else "rolled_back"
             answer = HostAnswer(HostResult(state), world.version, "health: HTTP 500")
         else:
-            world.version, state = wanted, "switched"
+            world.version, world.since, state = wanted, self.clock.now(), "switched"
             answer = HostAnswer(HostResult.SWITCHED, wanted)
         world.journal = f"{ticket.plan} {ticket.attempt} upgrade {state}"
         if drop == "after":

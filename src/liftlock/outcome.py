@@ -27,8 +27,15 @@ def runs(observation: Observation, version: str) -> bool:
     return observation.installed == observation.running == version and observation.healthy is True
 
 
-def after_upgrade(host: str, attempt: int, wanted: str, answer: HostAnswer, seen: Observation | None) -> Fact:
-    """The fact that an upgrade's answer and the look over a fresh connection prove."""
+def after_upgrade(
+    host: str, attempt: int, wanted: str, answer: HostAnswer, seen: Observation | None, *, moved: bool = False
+) -> Fact:
+    """The fact that an upgrade's answer and the look over a fresh connection prove.
+
+    `moved` says that the plan took the host over earlier hops: refusing the next one is no refusal of the plan.
+    """
+    if answer.result is HostResult.REFUSED and moved:
+        return _ended(host, attempt, Outcome.FAILED, answer)
     if answer.result is not HostResult.SWITCHED:
         return _ended(host, attempt, _ENDS[answer.result], answer)
     if seen is not None and runs(seen, wanted):
@@ -67,9 +74,10 @@ def after_look(plan: Plan, planned: PlannedHost, part: HostProgress, seen: Obser
         return Ailing(host=planned.name, cause=_contradiction(seen, wanted), detail=seen.detail)
     if seen.installed is None or not runs(seen, seen.installed):
         return _found(planned.name, part, Outcome.FAILED, seen, "found without a healthy release")
+    if seen.installed not in {hop.from_version for hop in planned.hops}:
+        return _found(planned.name, part, Outcome.FAILED, seen, f"found on {seen.installed}, which is not on its path")
     tried = part.lost_links >= plan.policy.max_attempts
-    went_back = _journalled(seen) == (plan.id, str(part.attempt), "rolled_back")
-    if went_back or tried:
+    if tried or _went_back(plan, planned, part, seen):
         return _found(planned.name, part, Outcome.ROLLED_BACK, seen, part.cause or "found on the release before")
     return Voided(host=planned.name, attempt=part.attempt, cause=part.cause or "the controller went away")
 
@@ -102,10 +110,12 @@ def _after_lost_rollback(host: str, part: HostProgress, policy: Policy, seen: Ob
     return _found(host, part, Outcome.FAILED, seen, "rollback did not come through")
 
 
-def _journalled(seen: Observation) -> tuple[str, ...]:
-    """Plan, attempt and state of the last line of the host's journal (`<plan> <attempt> <phase> <state>`)."""
-    words = seen.journal.split()
-    return (words[0], words[1], words[3]) if len(words) == 4 else ()
+def _went_back(plan: Plan, planned: PlannedHost, part: HostProgress, seen: Observation) -> bool:
+    """Whether the journal says that this attempt was undone, or that it switched a host which is back at its origin."""
+    match seen.journal.split():
+        case [plan.id, attempt, _, state] if attempt == str(part.attempt):
+            return state == "rolled_back" or (state == "switched" and seen.installed == planned.observed)
+    return False
 
 
 def _contradiction(seen: Observation | None, wanted: str) -> str:

@@ -186,10 +186,9 @@ class Progress:
     def _started(self, fact: ledger.Started) -> Progress:
         before = self.host(fact.host)
         was_well = before.well if before.standing is Standing.AILING else before.standing in _UPGRADED
+        # Who joins a bake late is watched as long as the others.
         late = fact.action is Action.UPGRADE and self.baking and self._wave_of(fact.host) == self.baking[0]
-        progress = (
-            replace(self, baking=None) if late else self
-        )  # who joins a bake late is watched as long as the others
+        progress = replace(self, baking=None) if late else self
         return progress._moved(
             fact.host,
             Standing.IN_HAND if fact.session == self.session else Standing.LOST,

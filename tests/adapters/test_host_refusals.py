@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -93,6 +94,20 @@ def test_an_upload_that_never_comes_is_given_up(box: Box):
         while data := os.read(process.stdout.fileno(), 65536):
             answers.feed(data)
     assert answers.values["cause"] == "upload incomplete"
+
+
+def test_a_slow_upload_is_kept_for_the_next_attempt_and_takes_no_time_from_the_restart(box: Box):
+    with box.start("upgrade", LL_PHASE_TIMEOUT="6") as process:
+        answers = Answers(NONCE)
+        while data := os.read(process.stdout.fileno(), 65536):
+            answers.feed(data)
+            if answers.wants is not None and not process.stdin.closed:
+                time.sleep(4)
+                process.stdin.write(box.artifact)
+                process.stdin.close()
+    assert (answers.values["result"], answers.values["cause"]) == ("refused", "staged too late to switch")
+    assert box.current == f"releases/{OLD}"
+    assert box.run("upgrade").values["have"] == "1"
 
 
 def test_only_what_was_staged_is_switched_to(box: Box):

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from e2e.pages import Block, Command, Page
-
 from liftlock.demo.loopback import free_port
 from liftlock.demo.mailbox import mailbox
 from liftlock.demo.sshd import LoopbackFleet
@@ -67,7 +66,7 @@ class Reader:
     def _run(self, command: Command) -> Typed:
         line = re.sub(r"\b[0-9a-f]{8}\b", lambda _: self._newest_plan(), command.line)
         leader, follower = os.openpty()  # a task asks its questions of a terminal only
-        with open(leader, "wb", buffering=0) as keyboard, open(follower, "rb") as stdin:
+        with os.fdopen(leader, "wb", buffering=0) as keyboard, os.fdopen(follower, "rb") as stdin:
             keyboard.write(command.answers.encode())
             done = subprocess.run(
                 line,

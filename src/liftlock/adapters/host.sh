@@ -7,7 +7,8 @@
 # Phases: probe (changes nothing), upgrade (stage and switch), stage, switch, roll_back.
 # Answers: lines "LL1 <nonce> <key>=<value>" on stdout, the last one "end=1". What the product's commands
 # print goes to a log file and comes back as log= lines, so nothing but this program can write an answer.
-# The program goes on when nobody listens any more: a controller that dies leaves no half switched host.
+# Time: the way forward takes at most LL_PHASE_TIMEOUT, the upload included, and then LL_HEALTH_DEADLINE, and so
+# does the way back. It goes on when nobody listens any more: a controller that dies leaves no half switched host.
 
 set -u
 umask 022
@@ -30,9 +31,7 @@ say() { # say <key> <value>: one frame; control bytes and length are no way out 
 }
 
 finish() { # finish <result> [cause] [detail]: answer and end
-    say result "$1"
-    say cause "${2-}"
-    say detail "${3-}"
+    say result "$1" && say cause "${2-}" && say detail "${3-}"
     if [ -n "$asked" ]; then say version "$running"; else say version "$installed"; fi
     tail -c 65536 "$log" | tail -n 100 | tr -d '\000-\011\013-\037\177' |
         awk -v frame="LL1 $LL_NONCE log=" '{ print frame substr($0, 1, 1000) }' 2>/dev/null
@@ -89,8 +88,7 @@ now() { # sets clock: seconds that never jump, where the system has them
 start_phase_time() { now && phase_end=$((clock + LL_PHASE_TIMEOUT)); }
 
 limit() { # sets seconds: how long the next command may take
-    now
-    seconds=$((phase_end - clock))
+    now && seconds=$((phase_end - clock))
     [ "$seconds" -ge 1 ] || seconds=1
 }
 
@@ -285,8 +283,7 @@ probe() {
         say running "$running"
         cause=${cause:-$problem}
     fi
-    say free_bytes "$free_bytes"
-    say free_inodes "$free_inodes"
+    say free_bytes "$free_bytes" && say free_inodes "$free_inodes"
     say missing_tools "$missing"
     if [ ! -r "$state/lock" ] || ! has flock || flock -s -n "$state/lock" true; then say busy 0; else say busy 1; fi
     say journal "$(tail -c 1000 "$state/journal" 2>/dev/null | tail -n 1)"
@@ -331,6 +328,10 @@ refuse_if_current() { # what is current is never switched to, nor touched
     refuse 'installed but not healthy' "$problem"
 }
 
+refuse_if_late() { # a slow upload must not take the time of the restart; what is staged waits for the next attempt
+    limit && [ "$seconds" -ge $((LL_PHASE_TIMEOUT / 2)) ] || refuse 'staged too late to switch' "$seconds s are left"
+}
+
 forward() {
     [ -z "$LL_BACKUP" ] || [ -z "$previous" ] || run backup "$LL_BASE/current" "$LL_BACKUP" || return 1
     [ -z "$LL_BEFORE" ] || run before_switch "$LL_BASE/releases/$LL_TO" "$LL_BEFORE" || return 1
@@ -351,7 +352,6 @@ back() {
 
 switch() {
     previous=$installed from=$installed
-    start_phase_time # a slow upload takes nothing from the restart
     journal begin || refuse 'journal not writable'
     if forward; then
         journal switched
@@ -392,7 +392,7 @@ check_settings
 start_phase_time
 case $LL_PHASE in
 probe) probe ;;
-upgrade) prepare && refuse_if_current && stage && switch ;;
+upgrade) prepare && refuse_if_current && stage && refuse_if_late && switch ;;
 stage) prepare && stage && finish staged ;;
 switch) prepare && refuse_if_current && refuse_unless_staged && switch ;;
 roll_back) prepare && roll_back ;;

@@ -195,10 +195,10 @@ def show_ending(told: dict[str, Any], plan: Plan, logs: Path) -> None:
     screen.print(f"\n{_end_words(told)}{f' {counts}.' if counts else ''}", style="bold")
     if told["end"] != "verified" and told["rate"]["attempted"]:
         rate = told["rate"]
-        met = "met" if rate["meets_target"] else "missed"
+        unknown = f", {rate['unknown']} still unknown" if rate["unknown"] else ""
         screen.print(
-            f"{rate['succeeded']} of {rate['attempted']} upgrades succeeded: {rate['percent']} %, "
-            f"target {rate['target_percent']} %: {met}"
+            f"{rate['succeeded']} of {rate['attempted']} upgrades succeeded: {rate['percent']} %{unknown}, "
+            f"target {rate['target_percent']} %: {rate['target']}"
         )
     if told["exit_code"]:
         screen.print(f"Exit code {told['exit_code']}. The hosts' full output is in {logs}", style=DIM)

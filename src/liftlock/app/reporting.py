@@ -16,7 +16,7 @@ from liftlock.outcome import runs
 from liftlock.plan import from_document
 from liftlock.progress import Progress, Standing
 from liftlock.rate import Rate
-from liftlock.report import Report, make_report
+from liftlock.report import Report, make_report, target_state
 from liftlock.rollout import Halt, Pause, stop_reason
 
 
@@ -72,17 +72,20 @@ def host_lines(ending: Ending) -> list[dict[str, Any]]:
 
 
 def rate_of(progress: Progress) -> dict[str, Any]:
-    """The rollout's own rate so far, with its numerator and denominator."""
+    """The rollout's own rate so far; a host that was begun and has no end yet is attempted and unknown."""
     succeeded = progress.count(Standing.SUCCEEDED)
-    others = (Standing.FAILED, Standing.BROUGHT_BACK, Standing.LOST)
-    rate = Rate(succeeded, succeeded + sum(map(progress.count, others)))
+    ended = succeeded + progress.count(Standing.FAILED) + progress.count(Standing.BROUGHT_BACK)
+    open_ = (Standing.IN_HAND, Standing.LOST, Standing.SWITCHED, Standing.AILING)
+    unknown = sum(progress.count(standing) for standing in open_)
+    rate = Rate(succeeded, ended + unknown)
     target = progress.lineup.plan.policy.target_percent
     return {
         "succeeded": rate.succeeded,
         "attempted": rate.attempted,
+        "unknown": unknown,
         "percent": rate.percent,
         "target_percent": target,
-        "meets_target": rate.meets(target),
+        "target": target_state(rate, unknown, target),
     }
 
 

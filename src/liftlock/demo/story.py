@@ -40,14 +40,28 @@ class Teller:
         """Run a task on screen. Raises LiftlockError when it ends otherwise than the story says."""
         command = shlex.join(("liftlock", *words))
         self.say(f"$ {command}")
-        done = subprocess.run(
-            [*LIFTLOCK, *words], cwd=self.workspace, check=False, stdout=sys.stderr if self.quiet else None
-        )
-        self.codes[command] = done.returncode
-        if done.returncode != expect:
-            raise LiftlockError(f"{command} ended with exit code {done.returncode}, expected {int(expect)}")
+        self.codes[command] = code = self._wait_for([*LIFTLOCK, *words])
+        if code != expect:
+            raise LiftlockError(f"{command} ended with exit code {code}, expected {int(expect)}")
         if expect is not ExitCode.DONE:
-            self.say(f"(exit code {done.returncode}: as it should be)")
+            self.say(f"(exit code {code}: as it should be)")
+
+    def _wait_for(self, command: list[str]) -> int:
+        """Run it to its end, also after Ctrl-C: a rollout then finishes the hosts in hand.
+
+        In a session of its own, so that one Ctrl-C reaches it once, and from here.
+        """
+        process = subprocess.Popen(
+            command, cwd=self.workspace, stdout=sys.stderr if self.quiet else None, start_new_session=True
+        )
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
+        finally:
+            process.kill()
 
     def ask(self, *words: str) -> dict[str, Any]:
         """Run a task with --json and return what it says."""

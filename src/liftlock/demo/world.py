@@ -80,11 +80,6 @@ class DemoHost:
         environment = os.environ | {"PORT": str(self.port), "LIFTLOCK_BASE": str(self.base)}
         subprocess.run([self.base / "current" / "bin" / script], env=environment, check=True)
 
-    def stop(self) -> None:
-        """End its Boathouse."""
-        with suppress(OSError, ValueError):
-            os.kill(int((self.base / "boathouse.pid").read_text()), signal.SIGTERM)
-
 
 @contextmanager
 def demo_hosts(folder: Path) -> Iterator[dict[str, DemoHost]]:
@@ -106,8 +101,9 @@ def boathouses(fleet: LoopbackFleet) -> Iterator[dict[str, DemoHost]]:
         _await_health(hosts)
         yield hosts
     finally:
-        for host in hosts.values():
-            host.stop()
+        for name in hosts:
+            fleet.stop_host(name)  # first of all, so that nothing starts a Boathouse again
+        _end_boathouses(hosts)
 
 
 def make_workspace(folder: Path, hosts: dict[str, DemoHost], client_key: Path, mail_port: int) -> None:
@@ -135,6 +131,15 @@ def _install(name: str, host: DemoHost) -> None:
     if name == OLD_BACKUP:
         before = time.time() - timedelta(hours=51).total_seconds()
         os.utime(host.base / "data" / "last-backup", (before, before))
+
+
+def _end_boathouses(hosts: dict[str, DemoHost]) -> None:
+    """End every process that runs a Boathouse of these hosts, also one that no pid file names yet."""
+    ours = [f"{host.base}/releases/".encode() for host in hosts.values()]
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if any(base in (process / "cmdline").read_bytes() for base in ours):
+                os.kill(int(process.name), signal.SIGTERM)
 
 
 def _await_health(hosts: dict[str, DemoHost]) -> None:
