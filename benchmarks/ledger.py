@@ -48,7 +48,7 @@ def measure(say: Callable[[str], None], *, quick: bool) -> Report:
                 reads.ours.append(_rate(total, lambda: _expect(verify_chain(ledger.entries()), total)))
                 reads.raw.append(_rate(total, lambda: _expect(len(_all(raw)), total)))
             raw.close()
-    head = ("per second, median", "ledger", "sqlite3 alone", "time of it")
+    head = ("per second, median", "ledger", "sqlite3 alone", "time of sqlite3")
     return Report(
         "ledger",
         f"SQLite on disk, WAL, `synchronous=FULL`, one transaction a row: {rounds} rounds of {rows} appended, in turn "

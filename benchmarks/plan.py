@@ -29,7 +29,7 @@ def measure(say: Callable[[str], None], *, quick: bool) -> Report:
         "plan",
         f"`make_plan` for {fleets.CUSTOMERS} customers and {fleets.LINES * fleets.PATCHES} releases, one in ten hosts "
         f"not reached, in a process each; and `read_fleet` of an inventory beside what PyYAML's C loader alone takes "
-        f"for the same text. Medians of {rounds}, in turn.",
+        f"for the same text. Medians of rounds: {rounds}, in turn.",
         (plans, _inventories(say, sizes[-1] if quick else 10_000, rounds)),
     )
 

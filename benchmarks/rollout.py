@@ -32,8 +32,8 @@ class Found:
 
 
 def measure(say: Callable[[str], None], *, quick: bool, hosts: int = 0) -> Report:
-    """Twenty hosts, twenty at once, five rounds (quick: two hosts, one round)."""
-    hosts, rounds = hosts or (2 if quick else 20), 1 if quick else 5
+    """Twenty hosts, twenty at once, seven rounds (quick: two hosts, one round)."""
+    hosts, rounds = hosts or (2 if quick else 20), 1 if quick else 7
     with world.running(hosts, min(CONCURRENCY, hosts)) as made:
         commands = {name: _command(made, name) for name in (FLOOR, LIFTLOCK, FABRIC)}
         found = {name: Found() for name in commands}
@@ -47,7 +47,7 @@ def measure(say: Callable[[str], None], *, quick: bool, hosts: int = 0) -> Repor
     return Report(
         "rollout",
         f"{hosts} sshd hosts on loopback, {min(CONCURRENCY, hosts)} at once, an artifact of 1 MiB, every host verified "
-        f"on disk after each run: medians of {rounds} rounds in turn, as multiples of OpenSSH alone (`xargs -P` over "
+        f"on disk after each run: medians of rounds ({rounds}, in turn) as multiples of OpenSSH alone (`xargs -P` over "
         "`ssh`, host keys checked, one connection that works and one that looks). CPU is the client's, with its "
         "children; memory the most held at one time, shared pages counted by share.",
         (

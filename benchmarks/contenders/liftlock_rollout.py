@@ -1,4 +1,4 @@
-"""liftlock's whole rollout: engine, ssh transport, ledger on disk, lines of progress. Arguments: the job, where to tell.
+"""liftlock's whole rollout: engine, ssh transport, ledger on disk, progress. Arguments: the job, where to tell.
 
 What comes before a rollout, the plan and its first entries in the ledger, is made by `prepare` and not measured.
 """

@@ -7,7 +7,7 @@ hand finish and nothing else starts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from threading import Event
@@ -17,7 +17,7 @@ from liftlock.errors import HostError, LinkLostError
 from liftlock.ledger import Entry, Fact
 from liftlock.model import Action, Hop, Host, HostResult, Plan, Release, Ticket
 from liftlock.ports import Clock, LedgerStore, Transport
-from liftlock.progress import Progress
+from liftlock.progress import Progress, Standing
 from liftlock.rollout import (
     Bake,
     Done,
@@ -66,7 +66,8 @@ class Engine:
         """Work until done, halted, paused or told to stop; return the last step.
 
         Raises LedgerError when the record cannot be written, LockedError when another controller
-        claims one of our hosts. Hosts in hand have finished in every case.
+        claims one of our hosts. Hosts in hand have finished in every case; told to stop, those of them
+        that were found ailing have gone back.
         """
         self.record(ledger.Opened(session=self.session, controller=self.controller))
         with ThreadPoolExecutor(self.plan.policy.concurrency, thread_name_prefix="host") as self._pool:
@@ -79,14 +80,13 @@ class Engine:
         while True:
             step = next_step(self.plan, self.progress, self.clock.now())
             if self.stop.is_set():
+                self._finish_or_undo()
                 return step
             match step:
                 case Upgrade(hosts):
-                    for name in hosts:
-                        self._start(name, Action.UPGRADE)
+                    self._start_all(hosts, Action.UPGRADE)
                 case RollBack(hosts):
-                    for name in hosts:
-                        self._start(name, Action.ROLL_BACK)
+                    self._start_all(hosts, Action.ROLL_BACK)
                 case Reconcile(hosts):
                     for name in hosts:
                         self._submit(name, self._look_until_known)
@@ -116,6 +116,12 @@ class Engine:
         self.on_entry(entry, self.progress)
         return entry
 
+    def _start_all(self, names: Iterable[str], action: Action) -> None:
+        for name in names:
+            if self.stop.is_set():
+                return
+            self._start(name, action)
+
     def _start(self, name: str, action: Action) -> None:
         part, planned = self.progress.host(name), self.progress.lineup.planned[name]
         wanted = planned.hops[-1].to_version
@@ -141,8 +147,23 @@ class Engine:
                 self.record(fact)
 
     def _finish_hosts_in_hand(self) -> None:
+        """Collect every host in hand; one that cannot be recorded keeps no other from it, and is raised at the end."""
+        trouble: Exception | None = None
         while self._in_hand:
-            self._collect()
+            try:
+                self._collect()
+            except Exception as error:
+                trouble = trouble or error
+        if trouble is not None:
+            raise trouble
+
+    def _finish_or_undo(self) -> None:
+        """Told to stop: hosts in hand finish, and go back when they are found ailing; recalled ones can wait."""
+        self._finish_hosts_in_hand()
+        for name in sorted(self.progress.group(Standing.AILING)):
+            if not self.progress.host(name).well:
+                self._start(name, Action.ROLL_BACK)
+        self._finish_hosts_in_hand()
 
     def _bake(self, step: Bake) -> None:
         """One round of watching a wave: wait, then look at each of its hosts."""
@@ -172,18 +193,20 @@ class Engine:
     def _upgrade(self, name: str, ticket: Ticket) -> Fact:
         """Take one host up its path, hop by hop, then look at it over a fresh connection."""
         host, touched = self.hosts[name], self.progress.host(name).lost_links > 0
-        wanted, seen = self.plan.version, None
+        wanted, seen, moved = self.plan.version, None, False
         try:
-            for hop in self._hops_left(name, ticket):
+            hops = self._hops_left(name, ticket)
+            moved = len(hops) < len(self.progress.lineup.planned[name].hops)
+            for hop in hops:
                 answer = self.transport.upgrade(host, hop.from_version, self.releases[hop.to_version], ticket)
                 if answer.result not in {HostResult.SWITCHED, HostResult.ALREADY_CURRENT}:
                     break
-                touched = touched or answer.result is HostResult.SWITCHED
+                moved = moved or answer.result is HostResult.SWITCHED
             if answer.result is HostResult.SWITCHED:
                 seen = self.transport.probe(host)
         except HostError as error:
-            return outcome.after_error(name, ticket.attempt, error, touched=touched)
-        return outcome.after_upgrade(name, ticket.attempt, wanted, answer, seen)
+            return outcome.after_error(name, ticket.attempt, error, touched=touched or moved)
+        return outcome.after_upgrade(name, ticket.attempt, wanted, answer, seen, moved=moved)
 
     def _hops_left(self, name: str, ticket: Ticket) -> tuple[Hop, ...]:
         """The host's path, from where it stands now when an earlier attempt got part of the way."""

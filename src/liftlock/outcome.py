@@ -75,7 +75,7 @@ def after_look(plan: Plan, planned: PlannedHost, part: HostProgress, seen: Obser
     if seen.installed is None or not runs(seen, seen.installed):
         return _found(planned.name, part, Outcome.FAILED, seen, "found without a healthy release")
     if seen.installed not in {hop.from_version for hop in planned.hops}:
-        return _found(planned.name, part, Outcome.FAILED, seen, f"found on {seen.installed}, which is not on its path")
+        return _found(planned.name, part, Outcome.FAILED, seen, "found on a release off its path")
     tried = part.lost_links >= plan.policy.max_attempts
     if tried or _went_back(plan, planned, part, seen):
         return _found(planned.name, part, Outcome.ROLLED_BACK, seen, part.cause or "found on the release before")

@@ -109,7 +109,7 @@ class _History:
             case Switched():
                 self._unknown(at, "in the bake", observed=_plain(fact.version), seconds=fact.seconds)
             case Ailing():
-                self._goes_back(at, fact.cause, fact.detail)
+                self._goes_back(at, fact.cause, fact.detail, well=self.well)
             case Recalled():
                 self._goes_back(at, fact.reason, well=True)
             case Voided():

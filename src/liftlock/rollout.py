@@ -156,6 +156,8 @@ def _to_roll_back(plan: Plan, progress: Progress) -> tuple[str, ...]:
 def _work_on(plan: Plan, progress: Progress, wave: int, now: datetime) -> Step:
     in_hand = progress.count(Standing.IN_HAND)
     free = plan.policy.concurrency - in_hand
+    if free <= 0:
+        return Wait()
     start: list[str] = []
     leave: list[tuple[str, Outcome, str]] = []
     opens: list[datetime] = []

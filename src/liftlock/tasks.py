@@ -6,18 +6,17 @@ tasks stays instant.
 
 from __future__ import annotations
 
-import functools
-import json as json_text
 import sys
-from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from invoke import Collection, Context, Exit, task
+from invoke import Context
 
-from liftlock.errors import ExitCode, InputError, LiftlockError
+from liftlock.declare import declared, namespace, print_json
+from liftlock.errors import ExitCode, InputError
 
-namespace = Collection()
+__all__ = ["namespace"]
 
 JSON = {"json": "Print JSON alone on stdout; what people read goes to stderr."}
 FLEET = {"fleet": "Which inventory (its name in inventories/); needed when there are several."}
@@ -25,58 +24,11 @@ HOSTS = {"hosts": "Only these hosts, separated by commas."}
 REASON = {"reason": "Why; it is recorded."}
 
 
-def _task(
-    *positional: str, **help_texts: str
-) -> Callable[[Callable[..., ExitCode | None]], Callable[..., ExitCode | None]]:
-    """Make a task of a function: its errors become one clear message and an exit code."""
-
-    def decorate(body: Callable[..., ExitCode | None]) -> Callable[..., ExitCode | None]:
-        @functools.wraps(body)
-        def run(context: Context, **arguments: Any) -> None:
-            try:
-                for name in positional:
-                    if str(arguments[name]).startswith("-"):
-                        raise InputError(f"{name.upper()} is missing: {arguments[name]} stands in its place")
-                code = body(context, **arguments)
-            except LiftlockError as error:
-                _fail(error, as_json=arguments.get("json", False))
-            except KeyboardInterrupt:
-                raise Exit("liftlock: interrupted", code=ExitCode.INTERRUPTED) from None
-            else:
-                if code:
-                    raise Exit(code=code)
-
-        made: Any = task(run, positional=positional, help=help_texts, auto_shortflags=False)
-        namespace.add_task(made)
-        return body
-
-    return decorate
-
-
-def _fail(error: LiftlockError, *, as_json: bool) -> None:
-    if as_json:
-        problems = [vars_of(problem) for problem in getattr(error, "problems", ())]
-        told = {"message": str(error), "exit_code": int(error.exit_code), "problems": problems}
-        print(json_text.dumps({"error": told}, ensure_ascii=False, indent=2))
-    raise Exit("\n".join(f"liftlock: {line}" for line in str(error).splitlines()), code=error.exit_code)
-
-
-def vars_of(problem: Any) -> dict[str, Any]:
-    """The fields of a frozen dataclass by name."""
-    return {name: getattr(problem, name) for name in problem.__dataclass_fields__}
-
-
-def _print_json(value: object) -> None:
-    from pydantic_core import to_jsonable_python
-
-    print(json_text.dumps(to_jsonable_python(value), ensure_ascii=False, indent=2))
-
-
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-@_task("folder", folder="Where to make the workspace; created when it is not there.", **JSON)
+@declared("folder", folder="Where to make the workspace; created when it is not there.", **JSON)
 def init(_context: Context, folder: str, json: bool = False) -> None:
     """
     Make a new workspace with a sample product, fleet, templates and gates.
@@ -88,12 +40,12 @@ def init(_context: Context, folder: str, json: bool = False) -> None:
 
     written = create_workspace(Path(folder))
     if json:
-        _print_json({"workspace": str(Path(folder).absolute()), "files": [str(path) for path in written]})
+        print_json({"workspace": str(Path(folder).absolute()), "files": [str(path) for path in written]})
     else:
         terminal.show_workspace(Path(folder), written)
 
 
-@_task(
+@declared(
     "product",
     "version",
     product="The product, a folder in releases/.",
@@ -138,12 +90,12 @@ def plan(
         )
     if json:
         told = {"file": str(path), "allowed_failures": made.allowed_failures, "budget": budget_words(made)}
-        _print_json(to_document(made) | told)
+        print_json(to_document(made) | told)
     else:
         terminal.show_plan(made, path, workspace.fleet(made.fleet))
 
 
-@_task("plan", plan="A plan file, or the id that `plan` printed.", **HOSTS, **JSON)
+@declared("plan", plan="A plan file, or the id that `plan` printed.", **HOSTS, **JSON)
 def gate(_context: Context, plan: str, hosts: str = "", json: bool = False) -> ExitCode:
     """
     Run the gate suites (tests/gates, pytest and testinfra) against the planned hosts over SSH.
@@ -160,14 +112,14 @@ def gate(_context: Context, plan: str, hosts: str = "", json: bool = False) -> E
     with terminal.judging(quiet=json) as on_result:
         results = run_gates(workspace, found, _names(hosts), on_result)
     if json:
-        _print_json({"plan": found.id, "results": results})
+        print_json({"plan": found.id, "results": results})
     else:
         terminal.show_gates(results, workspace.logs(found))
     passed = all(result.verdict is Verdict.PASSED for result in results)
     return ExitCode.DONE if passed else ExitCode.REFUSED
 
 
-@_task("plan", plan="A plan file, or the id that `plan` printed.", customer="Only this customer's manual.", **JSON)
+@declared("plan", plan="A plan file, or the id that `plan` printed.", customer="Only this customer's manual.", **JSON)
 def manual(_context: Context, plan: str, customer: str = "", json: bool = False) -> None:
     """
     Write each customer's upgrade manual (HTML) from the plan and the authored chapters.
@@ -182,12 +134,12 @@ def manual(_context: Context, plan: str, customer: str = "", json: bool = False)
     found = workspace.find_plan(plan)
     written = write_manuals(workspace, found, customer or None)
     if json:
-        _print_json({"plan": found.id, "manuals": [str(path) for path in written]})
+        print_json({"plan": found.id, "manuals": [str(path) for path in written]})
     else:
         terminal.show_files("Manuals", written)
 
 
-@_task(
+@declared(
     "plan",
     plan="A plan file, or the id that `plan` printed.",
     preview="Write the letters under out/ instead of sending them.",
@@ -208,19 +160,19 @@ def notify(_context: Context, plan: str, preview: bool = False, json: bool = Fal
     if preview:
         written = telling.preview(workspace, found)
         if json:
-            _print_json({"plan": found.id, "files": [str(path) for path in written]})
+            print_json({"plan": found.id, "files": [str(path) for path in written]})
         else:
             terminal.show_files("Letters, not sent", written)
         return ExitCode.DONE
     told = telling.notify(workspace, found)
     if json:
-        _print_json({"plan": found.id, "letters": told.delivered} | vars_of(told) | {"complete": told.complete})
+        print_json({"plan": found.id, "complete": told.complete} | asdict(told))
     else:
         terminal.show_told(told)
     return ExitCode.DONE if told.complete else ExitCode.REFUSED
 
 
-@_task(
+@declared(
     "plan",
     plan="A plan file, or the id that `plan` printed.",
     waive="Set these rules aside: notice, gate, window; needs --reason.",
@@ -248,7 +200,7 @@ def rollout(
     return _tell_ending(workspace, ending, as_json=json)
 
 
-@_task("plan", plan="A plan file, or the id that `plan` printed.", **HOSTS, **REASON, **JSON)
+@declared("plan", plan="A plan file, or the id that `plan` printed.", **HOSTS, **REASON, **JSON)
 def rollback(_context: Context, plan: str, hosts: str = "", reason: str = "", json: bool = False) -> ExitCode:
     """
     End a plan and bring its upgraded hosts back to the release they came from, verified.
@@ -273,14 +225,14 @@ def _tell_ending(workspace: Any, ending: Any, *, as_json: bool) -> ExitCode:
 
     told = ending_document(ending)
     if as_json:
-        _print_json(told)
+        print_json(told)
     else:
         terminal.show_ending(told, ending.plan, workspace.logs(ending.plan))
     code: ExitCode = ending.code
     return code
 
 
-@_task(plan="A plan file, or its id; without it every plan in the record, a line each.", **JSON)
+@declared(plan="A plan file, or its id; without it every plan in the record, a line each.", **JSON)
 def status(_context: Context, plan: str = "", json: bool = False) -> None:
     """
     Show where plans stand, from the record alone.
@@ -293,12 +245,12 @@ def status(_context: Context, plan: str = "", json: bool = False) -> None:
 
     standings = stand(Workspace(), plan or None)
     if json:
-        _print_json({"plans": standings})
+        print_json({"plans": standings})
     else:
         terminal.show_standings(standings, in_full=bool(plan))
 
 
-@_task(
+@declared(
     product="Only this product.",
     plan="Only this plan (its id, or the first eight digits).",
     html="Also write the report as one HTML page to this file.",
@@ -319,14 +271,14 @@ def report(_context: Context, product: str = "", plan: str = "", html: str = "",
     made = draw_up(workspace, product or None, plan or None)
     page = write_page(workspace, made, Path(html)) if html else None
     if json:
-        _print_json(as_json(made) | ({"page": str(page)} if page else {}))
+        print_json(as_json(made) | ({"page": str(page)} if page else {}))
     else:
         terminal.show_report(made)
         if page:
             terminal.show_files("Page", [page])
 
 
-@_task(
+@declared(
     yes="Record new keys without asking.",
     replace="Record changed keys as well; find out first why they changed.",
     **FLEET,
@@ -358,7 +310,7 @@ def trust(
         checking.record_keys(workspace, [keys[one.host] for one in wanted])
     recorded = [one.host for one in wanted] if yes else []
     if json:
-        _print_json({"hosts": found, "recorded": recorded})
+        print_json({"hosts": found, "recorded": recorded})
     else:
         terminal.show_recorded(recorded, workspace.settings.ssh.known_hosts)
     if any(one.state == "unreachable" for one in found):
@@ -367,7 +319,7 @@ def trust(
     return ExitCode.REFUSED if left or (wanted and not recorded) else ExitCode.DONE
 
 
-@_task(**FLEET, **JSON)
+@declared(**FLEET, **JSON)
 def doctor(_context: Context, fleet: str = "", json: bool = False) -> ExitCode:
     """
     Look at workspace, keys, mail server, disk and hosts, and say what to do about what is not well.
@@ -380,11 +332,11 @@ def doctor(_context: Context, fleet: str = "", json: bool = False) -> ExitCode:
 
     findings = examine(Workspace(), fleet or None, terminal.ignore if json else terminal.show_finding)
     if json:
-        _print_json({"well": all(one.well for one in findings), "findings": findings})
+        print_json({"well": all(one.well for one in findings), "findings": findings})
     return ExitCode.DONE if all(one.well for one in findings) else ExitCode.REFUSED
 
 
-@_task(
+@declared(
     folder="Where to run it; a fresh folder under the temporary directory when not given.",
     keep="Leave the hosts running at the end, until Ctrl-C.",
     **JSON,
@@ -399,4 +351,4 @@ def demo(_context: Context, folder: str = "", keep: bool = False, json: bool = F
 
     told = tell(Path(folder) if folder else None, keep=keep, quiet=json)
     if json:
-        _print_json(told)
+        print_json(told)

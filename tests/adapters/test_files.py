@@ -147,9 +147,9 @@ def test_a_file_is_written_whole_with_its_mode(tmp_path: Path) -> None:
     files.write_atomically(path, "船坞")
     assert path.read_text(encoding="utf-8") == "船坞"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    files.write_atomically(path, b"new", mode=0o644)
+    files.write_atomically(path, b"new")
     assert path.read_bytes() == b"new"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert os.listdir(tmp_path) == ["plan.json"], "no temporary file is left"  # noqa: PTH208
 
 

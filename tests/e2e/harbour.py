@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from liftlock.app.scaffold import create_workspace
 from liftlock.demo.mailbox import mailbox
 from liftlock.demo.sshd import LoopbackFleet
 from liftlock.demo.world import DemoHost, boathouses, make_workspace
@@ -102,10 +102,11 @@ def within(condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
 class Harbour:
     """Some hosts, their mail, and a workspace that knows and trusts them."""
 
-    def __init__(self, root: Path, fleet: LoopbackFleet, hosts: dict[str, DemoHost], mail_port: int) -> None:
-        self.fleet, self.hosts = fleet, hosts
+    def __init__(self, root: Path, fleet: LoopbackFleet, hosts: dict[str, DemoHost], post: ExitStack) -> None:
+        self.fleet, self.hosts, self._post = fleet, hosts, post
         self.mail = root / "mail"
         self.workspace = root / "workspace"
+        mail_port = post.enter_context(mailbox(self.mail))
         make_workspace(self.workspace, hosts, fleet.client_key, mail_port)
         self.inventory = self.workspace / "inventories" / "demo.yaml"
         self.releases = self.workspace / "releases" / "boathouse"
@@ -140,8 +141,10 @@ class Harbour:
         return ran
 
     def ask(self, *words: str, code: int = 0) -> Ran:
-        """Run a task as a pipeline does, with --json."""
-        return self.liftlock(*words, "--json", code=code)
+        """Run a task as a pipeline does, with --json; standard output must be JSON and nothing else."""
+        ran = self.liftlock(*words, "--json", code=code)
+        assert isinstance(ran.told, dict)
+        return ran
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Begin a task and do not wait for it; it is ended with the harbour."""
@@ -229,6 +232,15 @@ class Harbour:
                 lines[number] = f"  {field}: {true[field]}"
         manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
+    def stop_boathouse(self, name: str) -> None:
+        """End the Boathouse of a host, as a crash would."""
+        os.kill(self.seen(name).pid, signal.SIGKILL)
+        assert within(lambda: self.hosts[name].health()["version"] == "?")
+
+    def stop_mail(self) -> None:
+        """End the mail server."""
+        self._post.close()
+
     def close(self) -> None:
         """End what was started and has not ended."""
         self.let_go()
@@ -241,23 +253,13 @@ class Harbour:
 @contextmanager
 def harbour(root: Path, names: Sequence[str]) -> Iterator[Harbour]:
     """A harbour with these hosts (named after the demo's customers), trusted and each on 1.4.0."""
-    with (
-        LoopbackFleet(root / "hosts", names) as fleet,
-        boathouses(fleet) as hosts,
-        mailbox(root / "mail") as mail_port,
-    ):
-        made = Harbour(root, fleet, hosts, mail_port)
+    with LoopbackFleet(root / "hosts", names) as fleet, boathouses(fleet) as hosts, ExitStack() as post:
+        made = Harbour(root, fleet, hosts, post)
         try:
             made.liftlock("trust", "--yes")
             yield made
         finally:
             made.close()
-
-
-def desk(folder: Path) -> Path:
-    """A workspace as `init` makes it, whose hosts are not there."""
-    create_workspace(folder)
-    return folder
 
 
 def files_below(folder: Path) -> dict[str, bytes]:

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from e2e.pages import Block, Command, Page
-from liftlock.demo.loopback import free_port
 from liftlock.demo.mailbox import mailbox
 from liftlock.demo.sshd import LoopbackFleet
-from liftlock.demo.world import DemoHost
+from liftlock.demo.world import DemoHost, boathouses
 
 ADDRESSES = {"192.0.2.11": "np-1", "192.0.2.12": "np-2", "198.51.100.21": "hx-1"}
 """The hosts of the sample inventory: addresses that RFC 5737 keeps for documentation."""
@@ -88,7 +87,7 @@ class Reader:
 
     def _environment(self) -> dict[str, str]:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {"HOME": str(self.home), "PATH": path, "COLUMNS": "100", "LANG": "C.UTF-8"}
+        return {"HOME": str(self.home), "PATH": path, "COLUMNS": "200", "LANG": "C.UTF-8"}
 
     def _settle_in(self, workspace: Path) -> None:
         """What stays unsaid in the pages: a fresh workspace's sample hosts, mail server and policy are ours."""
@@ -113,8 +112,11 @@ class Reader:
         return line
 
     def _work_on_hosts(self, script: str) -> None:
-        """Do on every host what its administrator does by hand."""
+        """Take away what is installed on every host, and do there what its administrator does by hand."""
         for host in self.hosts.values():
+            (host.base / "current").unlink()
+            for folder in ("releases", "data", "backups"):
+                shutil.rmtree(host.base / folder)
             ours = script.replace("/opt/boathouse", str(host.base)).replace("8080", str(host.port))
             subprocess.run(["sh", "-euc", ours], cwd=self._upload(host), check=True, timeout=30)
 
@@ -128,18 +130,16 @@ class Reader:
 
 @contextmanager
 def reader(root: Path) -> Iterator[Reader]:
-    """A reader with three hosts that have nothing installed; all of it ends with the block."""
-    names = list(ADDRESSES.values())
-    with LoopbackFleet(root / "hosts", names) as fleet, mailbox(root / "mail") as mail_port:
-        hosts = {name: DemoHost(sshd, free_port()) for name, sshd in fleet.hosts.items()}
+    """A reader with three hosts that run Boathouse 1.4.0; all of it ends with the block."""
+    with (
+        LoopbackFleet(root / "hosts", list(ADDRESSES.values())) as fleet,
+        boathouses(fleet) as hosts,
+        mailbox(root / "mail") as mail_port,
+    ):
         key = root / "home" / ".ssh" / "liftlock"
         key.parent.mkdir(parents=True)
         shutil.copy(fleet.client_key, key)
-        try:
-            yield Reader(root / "home", hosts, mail_port)
-        finally:
-            for host in hosts.values():
-                host.stop()
+        yield Reader(root / "home", hosts, mail_port)
 
 
 def shape_of(text: str) -> str:

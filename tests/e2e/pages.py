@@ -135,8 +135,8 @@ class Page:
         return [token.content for token in inside if token.type == "code_inline"]
 
     def section(self, heading: str) -> str:
-        """The source below this heading, up to the next one of the same level or above."""
-        lines = self.text.splitlines()
+        """The source below this heading, without fenced blocks, up to the next one of the same level or above."""
+        lines = re.sub(r"^```.*?^```$", "", self.text, flags=re.DOTALL | re.MULTILINE).splitlines()
         start = next(n for n, line in enumerate(lines) if re.fullmatch(rf"#+ {re.escape(heading)}", line))
         level = len(lines[start]) - len(lines[start].lstrip("#"))
         rest = lines[start + 1 :]

@@ -1,16 +1,40 @@
-"""The documentation holds: its commands run, its examples are read, and it leaves nothing out."""
+"""The documentation holds: its commands run, its examples are read, its links lead somewhere, and it leaves nothing out.
+
+A `console` block is run in the order of its page, on real hosts; one that is not says `console no-run: reason`. A `yaml`
+block whose first line names a file is that file; when it adds `wrong`, the `text` block after it is what is told.
+"""
 
 from __future__ import annotations
 
+import inspect
+import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
+from invoke.parser import Parser, ParserContext
+
+from e2e.page_fields import KINDS, Field, Kind, told
 from e2e.page_reader import Typed, reader, shape_of
-from e2e.pages import page
+from e2e.pages import PAGES, RECORDS, ROOT, Page, page
+from liftlock import model
+from liftlock.errors import ExitCode
+from liftlock.tasks import namespace
+
+CONTEXTS: dict[str, ParserContext] = {str(context.name): context for context in namespace.to_contexts()}
+TASKS_PAGE = page("docs/tasks.md")
+FILES_PAGE = page("docs/files.md")
+FIELDS = [pytest.param(field, id=f"{kind.heading}-{field.path}") for kind in KINDS for field in kind.fields]
 
 
-def hold(typed: Typed) -> None:
-    """The command ended as the page says, and printed every line that the page shows."""
+def flags_of(task: str) -> set[str]:
+    """Every long flag that a task knows."""
+    return {*CONTEXTS[task].flags, *CONTEXTS[task].inverse_flags}
+
+
+def as_said(typed: Typed) -> None:
+    """Insist that the command ended as its page says, and printed every line that the page shows."""
     assert typed.code == typed.command.code, f"$ {typed.command.line}\n{typed.printed}"
     printed = shape_of(typed.printed)
     for line in typed.command.output:
@@ -19,10 +43,147 @@ def hold(typed: Typed) -> None:
 
 
 def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
+    tasks = set()
     with reader(tmp_path) as person:
-        typed = []
-        for one in person.follow(page("docs/tutorial.md")):
-            hold(one)
-            typed.append(one.command.line.split()[1])
+        for typed in person.follow(page("docs/tutorial.md")):
+            as_said(typed)
+            tasks.add(typed.command.line.split()[1])
         assert {host.health()["version"] for host in person.hosts.values()} == {"1.4.0"}
-    assert {"init", "trust", "doctor", "plan", "gate", "manual", "notify", "rollout", "rollback"} <= set(typed)
+    assert tasks == set(CONTEXTS) - {"demo"}
+
+
+def test_the_examples_of_every_task_run_and_their_json_has_the_keys_that_are_named(tmp_path: Path) -> None:
+    asked = set()
+    with reader(tmp_path) as person:
+        for typed in person.follow(TASKS_PAGE):
+            as_said(typed)
+            if "--json" in typed.command.line:
+                task = typed.command.line.split()[1]
+                named = re.sub(r"\([^)]*\)", "", " ".join(TASKS_PAGE.section(task).split("JSON keys: ")[1].split()))
+                document = json.loads(typed.stdout)
+                assert set(document) == names_in(named.split(".")[0]), typed.command.line
+                each = re.search(r"Each of `(\w+)` has ([^.]+)\.", named)
+                if each and document[each[1]]:
+                    assert set(document[each[1]][0]) == names_in(each[2].partition("; ")[0]), typed.command.line
+                asked.add(task)
+    assert asked == set(CONTEXTS) - {"demo"}
+
+
+def names_in(text: str) -> set[str]:
+    """The `names` in a sentence."""
+    return set(re.findall(r"`(\w+)`", text))
+
+
+@pytest.mark.parametrize("shown", PAGES, ids=lambda one: one.name)
+def test_every_command_on_a_page_names_a_task_and_flags_that_exist(shown: Page) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for block in shown.blocks:
+        if block.kind != "console":
+            continue
+        assert block.info == "console" or block.not_run, f"{shown.name}: say why this is not run: {block.info}"
+        for command in block.commands:
+            program, *words = shlex.split(command.line.partition(" >")[0])
+            if program in {"liftlock", "inv"}:
+                Parser(contexts=CONTEXTS.values()).parse_argv(words)  # raises when a word is not known
+            elif program == "make":
+                assert set(words) <= targets
+    for code in shown.code:
+        found = re.fullmatch(r"(?:liftlock|inv) ([a-z]+)\b(.*)", code)
+        if found:
+            assert set(re.findall(r"--[a-z-]+", found[2])) <= {*flags_of(found[1]), "--help"}, code
+
+
+@pytest.mark.parametrize("shown", [*PAGES, *RECORDS, page("CHANGELOG.md")], ids=lambda one: one.name)
+def test_every_link_of_a_page_leads_somewhere(shown: Page) -> None:
+    for link in shown.links:
+        if re.match(r"https://[\w.-]+/", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (shown.path.parent / path).resolve() if path else shown.path
+        assert target.exists(), f"{shown.name}: {link}"
+        if anchor:
+            assert anchor in Page(target).anchors, f"{shown.name}: {link}"
+
+
+def test_every_task_is_documented_with_every_one_of_its_flags() -> None:
+    assert [heading for heading in TASKS_PAGE.headings[1:] if heading in CONTEXTS] == TASKS_PAGE.headings[1:]
+    assert set(TASKS_PAGE.headings[1:]) == set(CONTEXTS)
+    for task in CONTEXTS:
+        documented = set(re.findall(r"`(--[a-z-]+)`", " ".join(row[0] for row in TASKS_PAGE.rows(task))))
+        assert documented == flags_of(task), task
+
+
+def test_every_exit_code_is_documented_with_its_name_and_for_every_task() -> None:
+    codes = page("docs/exit-codes.md")
+    assert {(row[0], row[1].strip("`")) for row in codes.rows("Exit codes") if row[0].isdigit()} == {
+        (str(code.value), code.name) for code in ExitCode
+    }
+    assert {row[0].strip("`") for row in codes.rows("Which task ends with which")} == set(CONTEXTS)
+
+
+def test_every_word_of_the_model_is_in_the_glossary() -> None:
+    words = set(re.findall(r"\*\*`(\w+)`\*\*", page("docs/glossary.md").text))
+    assert words == {name for name, _ in inspect.getmembers(model, inspect.isclass) if is_ours(name)}
+    outcomes = {row[0].strip("`") for row in page("docs/glossary.md").rows("Outcomes")}
+    assert outcomes == {outcome.value for outcome in model.Outcome}
+
+
+def is_ours(name: str) -> bool:
+    """Whether a class that the model's module shows is its own."""
+    return getattr(model, name).__module__ == model.__name__ and not name.startswith("_")
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.heading)
+def test_every_field_of_our_files_is_documented_and_no_other(kind: Kind) -> None:
+    assert sorted(field.path for field in kind.fields) == sorted(kind.paths)
+    assert told(kind, kind.example) == ""
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_field_has_the_default_that_is_documented(field: Field) -> None:
+    missing = told(field.kind, field.without())
+    if field.default == "required":
+        assert "is missing" in missing
+    elif field.default != "none":
+        read, file = field.kind.read, field.kind.file
+        assert read(field.without(), file) == read(field.with_default(), file)
+    elif field.path != "health.url":  # one of url and command must be there
+        assert missing == ""
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_wrong_value_is_told_as_documented(field: Field) -> None:
+    text, expected = field.mistake()
+    name = field.path.rpartition(".")[2].removesuffix("[]")
+    assert any(name in line and line.endswith(f": {expected}") for line in told(field.kind, text).splitlines())
+
+
+@pytest.mark.parametrize("shown", PAGES, ids=lambda one: one.name)
+def test_every_yaml_example_is_read_by_our_readers_or_refused_as_shown(shown: Page) -> None:
+    readers = {"product.yaml": KINDS[0], "inventories": KINDS[2], "liftlock.yaml": KINDS[3]}
+    for block, following in zip(shown.blocks, [*shown.blocks[1:], None], strict=True):
+        if block.kind != "yaml":
+            continue
+        assert block.file, f"{shown.name}: name the file in the first line of the example"
+        kind = next((kind for part, kind in readers.items() if part in block.file), KINDS[1])
+        if block.text.splitlines()[0].endswith(", wrong"):
+            assert following is not None
+            assert told(kind, block.text) == following.text.rstrip("\n")
+        else:
+            assert told(kind, block.text) == ""
+
+
+def test_decisions_are_numbered_and_short_and_tell_their_downsides() -> None:
+    assert [record.path.name[:4] for record in RECORDS] == [f"{number:04d}" for number in range(1, len(RECORDS) + 1)]
+    for record in RECORDS:
+        assert len(record.text.splitlines()) <= 25, record.name
+        assert record.headings[0].startswith(f"{int(record.path.name[:4])}. "), record.name
+        assert record.headings[1:] == ["Context", "Decision", "Downsides"], record.name
+
+
+def test_the_pictures_of_the_readme_are_there_and_light() -> None:
+    pictures = [ROOT / link for link in page("README.md").links if link.endswith(".png")]
+    assert len(pictures) == 3
+    for picture in pictures:
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        assert picture.stat().st_size < 300_000

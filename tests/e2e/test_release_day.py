@@ -166,10 +166,21 @@ def test_manual_writes_a_page_for_each_customer(day: ReleaseDay) -> None:
     assert "huaxin" in one
 
 
+def test_a_preview_writes_the_letters_and_sends_none(day: ReleaseDay) -> None:
+    before = sorted(day.harbour.mail.iterdir())
+    written = [Path(path) for path in day.harbour.ask("notify", day.id, "--preview").told["files"]]
+    assert sorted(day.harbour.mail.iterdir()) == before
+    assert {path.parent.name for path in written} == {
+        "anna@northpier.example",
+        "li.lei@huaxin.example",
+        "tom@lakeside.example",
+        "han.meimei@lianhu.example",
+    }
+    assert {path.name for path in written} >= {"notice.html", "notice.txt"}
+
+
 def test_a_release_broken_on_one_host_goes_back_everywhere_and_halts(day: ReleaseDay) -> None:
     made = day.harbour
-    product = made.releases / "product.yaml"
-    product.write_text(product.read_text(encoding="utf-8").replace("deadline: 10s", "deadline: 6s"), encoding="utf-8")
     plan = made.announced("1.6.0")
     ended = made.ask("rollout", plan, code=4)
     assert ended.told["end"] == "halt"

@@ -256,7 +256,7 @@ class CountedOrder(tuple[str, ...]):
 
     reads = 0
 
-    def __getitem__(self, place):  # type: ignore[no-untyped-def,override]
+    def __getitem__(self, place):
         CountedOrder.reads += 1
         return super().__getitem__(place)
 

@@ -45,7 +45,7 @@ ABORTED = ledger.Aborted(reason="the customer called", by="ann")
 
 
 def policy(**changes: object) -> Policy:
-    return Policy(**{"bake": BAKE, "notice_lead": NO_LEAD, **changes})  # type: ignore[arg-type]
+    return Policy(**{"bake": BAKE, "notice_lead": NO_LEAD, **changes})
 
 
 def ready(plan: Plan, *facts: Fact) -> Progress:

@@ -106,7 +106,7 @@ def input_hashes(workspace: Path, product: str, fleet: str) -> dict[str, str]:
     return {_shown(path, workspace): _sha256(path, workspace) for path in sorted(paths)}
 
 
-def write_atomically(path: Path, content: bytes | str, mode: int = 0o600) -> None:
+def write_atomically(path: Path, content: bytes | str) -> None:
     """Put `content` (text as UTF-8) under `path`, durably and all at once; readers see the old file or the new one.
 
     Makes its folder when there is none. Raises LiftlockError when that fails; the old file is then still there.
@@ -114,7 +114,7 @@ def write_atomically(path: Path, content: bytes | str, mode: int = 0o600) -> Non
     data = content.encode() if isinstance(content, str) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, data, mode)
+        _replace(path, data)
         _sync_folder(path.parent)
     except OSError as error:
         remedy = _REMEDIES.get(error.errno or 0, "put that right and run again")
@@ -134,11 +134,10 @@ _REMEDIES = {
 }
 
 
-def _replace(path: Path, data: bytes, mode: int) -> None:
+def _replace(path: Path, data: bytes) -> None:
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor has no Path
-            os.fchmod(descriptor, mode)
             file.write(data)
             file.flush()
             os.fsync(descriptor)

@@ -75,6 +75,8 @@ def _ended(fact: ledger.Ended) -> Text:
     style = {Outcome.SUCCEEDED: "green", Outcome.ALREADY_CURRENT: "green", Outcome.ROLLED_BACK: "yellow"}
     version = f" on {fact.version}" if fact.version else ""
     cause = f": {fact.cause}" if fact.cause else ""
+    if fact.outcome is Outcome.REFUSED and fact.detail:  # it says what would free the host
+        cause += f": {fact.detail}"
     return Text(f"{fact.host}: {fact.outcome}{version}{cause}", style=style.get(fact.outcome, "red"))
 
 

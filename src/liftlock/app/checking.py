@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from liftlock.adapters import files
 from liftlock.app.workspace import Workspace, choose
-from liftlock.errors import HostError, LiftlockError
+from liftlock.errors import HostError, InputError, LiftlockError
 
 if TYPE_CHECKING:
     from liftlock.adapters.trust import ScannedKey
@@ -154,7 +154,12 @@ def _hosts(workspace: Workspace, fleet_name: str | None) -> Iterator[Finding]:
         return  # the findings above already say so
     if product is None:
         return
-    for name, seen in workspace.observe(product, fleet.hosts).items():
+    try:
+        observations = workspace.observe(product, fleet.hosts)
+    except InputError as error:
+        yield Finding("hosts", False, str(error), "correct that, then look again")
+        return
+    for name, seen in observations.items():
         if not seen.reachable:
             yield Finding(
                 f"host {name}", False, f"{seen.cause}: {seen.detail}", _REMEDIES.get(seen.cause, "look at it")

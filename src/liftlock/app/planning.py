@@ -6,9 +6,10 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from liftlock.adapters import files
-from liftlock.app.workspace import Workspace
+from liftlock.app.workspace import Workspace, choose
 from liftlock.ledger import Planned
 from liftlock.model import Host, Observation, Plan
+from liftlock.path import find_release
 from liftlock.plan import make_plan, to_document, to_json
 
 
@@ -28,6 +29,8 @@ def plan_release(
     With `look` every host concerned is looked at first; without, the inventory's word is taken.
     """
     catalogue, fleet = workspace.catalogue(product), workspace.fleet(fleet_name)
+    find_release(catalogue, version)  # a mistyped version or host is said before any host is bothered
+    choose(fleet, tuple(hosts))
     inputs = files.input_hashes(workspace.root, product, fleet.name)
     now = workspace.clock.now()
     asked = [host for host in fleet.hosts if _asked(host, customers, hosts)]
@@ -39,7 +42,7 @@ def plan_release(
         }
     plan = make_plan(catalogue, fleet, workspace.settings.policy, observations, version, inputs, now, customers, hosts)
     path = workspace.plan_path(plan)
-    files.write_atomically(path, to_json(plan), mode=0o644)
+    files.write_atomically(path, to_json(plan))
     with workspace.ledger() as ledger:
         ledger.append(plan.id, Planned(document=to_document(plan)), now)
     return plan, path

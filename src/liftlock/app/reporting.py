@@ -10,7 +10,7 @@ from liftlock.adapters import files
 from liftlock.app.rolling import Ending
 from liftlock.app.workspace import Workspace
 from liftlock.errors import InputError
-from liftlock.ledger import Aborted, Entry, Finished, Halted, Planned
+from liftlock.ledger import Aborted, Entry, Finished, Halted, Planned, Waived
 from liftlock.model import Outcome, Plan
 from liftlock.outcome import runs
 from liftlock.plan import from_document
@@ -31,7 +31,7 @@ def write_page(workspace: Workspace, report: Report, path: Path) -> Path:
     """Write the report as one HTML page."""
     from liftlock.adapters.report_page import report_page
 
-    files.write_atomically(path, report_page(report, workspace.clock.now(), "Upgrade report"), mode=0o644)
+    files.write_atomically(path, report_page(report, workspace.clock.now(), "Upgrade report"))
     return path
 
 
@@ -131,8 +131,13 @@ def _standing(entries: list[Entry], *, in_full: bool) -> dict[str, Any]:
         "rate": rate_of(progress),
         "allowed_failures": plan.allowed_failures,
         "failures": progress.count(Standing.FAILED),
+        "waived": [_waiver(entry.fact) for entry in entries if isinstance(entry.fact, Waived)],
     }
     return told | ({"hosts": lines} if in_full else {})
+
+
+def _waiver(fact: Waived) -> dict[str, str]:
+    return {"rule": fact.rule, "reason": fact.reason, "by": fact.by}
 
 
 def _state(plan: Plan, progress: Progress, entries: list[Entry]) -> str:

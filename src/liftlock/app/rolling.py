@@ -120,7 +120,8 @@ def roll_back(
         raise InputError("say why with --reason: it is recorded")
     with workspace.held(plan), workspace.ledger() as ledger:
         progress = Progress.of(plan).with_entries(ledger.entries(plan.id))
-        upgraded = {*progress.group(Standing.SUCCEEDED), *progress.group(Standing.SWITCHED)}
+        standings = (Standing.SUCCEEDED, Standing.SWITCHED, Standing.AILING)
+        upgraded = {name for standing in standings for name in progress.group(standing)}
         if not_there := [name for name in names if name not in upgraded]:
             raise InputError(f"not upgraded by plan {plan.id[:8]}: {', '.join(not_there)}")
         back = sorted(names or upgraded)
@@ -189,7 +190,8 @@ def _check_waivers(waive: Sequence[str], reason: str) -> None:
 
 def _nothing_left(progress: Progress) -> bool:
     outcomes = {progress.hosts[name].outcome for name in progress.group(Standing.LEFT_OUT)}
-    return outcomes <= {Outcome.ALREADY_CURRENT} and not progress.count(Standing.FAILED)
+    not_upgraded = progress.count(Standing.FAILED) + progress.count(Standing.BROUGHT_BACK)
+    return outcomes <= {Outcome.ALREADY_CURRENT} and not not_upgraded
 
 
 def _verify(workspace: Workspace, plan: Plan, progress: Progress) -> Ending:

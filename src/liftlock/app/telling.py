@@ -37,7 +37,7 @@ def write_manuals(workspace: Workspace, plan: Plan, only: str | None = None) -> 
     for customer, manual in _manuals(workspace, plan).items():
         if only in (None, customer):
             path = workspace.out(plan) / "manuals" / manual.name
-            files.write_atomically(path, manual.content, mode=0o644)
+            files.write_atomically(path, manual.content)
             written.append(path)
     return written
 
@@ -49,7 +49,7 @@ def preview(workspace: Workspace, plan: Plan) -> list[Path]:
         folder = workspace.out(plan) / "notices" / letter.recipient.email
         parts = {"notice.html": letter.html, "notice.txt": f"{letter.subject}\n\n{letter.text}"}
         for name, content in parts.items() | {(part.name, part.content) for part in letter.attachments}:
-            files.write_atomically(folder / name, content, mode=0o644)
+            files.write_atomically(folder / name, content)
             written.append(folder / name)
     return sorted(written)
 

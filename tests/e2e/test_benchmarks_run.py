@@ -1,0 +1,61 @@
+"""Each benchmark at its smallest size: that it measures everything it promises, not how fast anything is."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+CONTENDERS = ["OpenSSH alone", "liftlock", "plain Fabric"]
+FIGURES = re.compile(r"[\d.]+( x| to [\d.]+)?")
+
+
+def rows(report: str) -> dict[str, list[list[str]]]:
+    """The figures of every row by its name, once for each table that has it."""
+    found: dict[str, list[list[str]]] = {}
+    for line in report.splitlines():
+        if line.startswith("| "):
+            name, *figures = (cell.strip() for cell in line.strip("|").split("|"))
+            found.setdefault(name, []).append(figures)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("tasks", ["python -c pass", 'python -c "import invoke"', "inv -l", "liftlock --list"]),
+        (
+            "plan",
+            ["PyYAML alone, 1000 hosts", "read_fleet, 1000 hosts", "read_fleet, the same with 10 mistakes", "1000"],
+        ),
+        ("ledger", ["appended", "read and verified"]),
+        ("rollout", CONTENDERS),
+    ],
+)
+def test_a_benchmark_prints_a_figure_for_everything_it_compares(name: str, expected: list[str]) -> None:
+    words = [sys.executable, "-m", "benchmarks", name, "--quick"]
+    ended = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert re.match(r"\d{4}-\d\d-\d\d .* UTC, \d+ cores .* Python 3\.\d+\.\d+, OpenSSH_", ended.stdout)
+    assert f"\n## {name}\n" in ended.stdout
+    found = rows(ended.stdout)
+    for row in expected:
+        assert found[row]
+        assert all(FIGURES.fullmatch(figure) for figures in found[row] for figure in figures), found[row]
+    assert f"{name}: " in ended.stderr
+
+
+def test_a_rollout_is_measured_beside_two_others_in_time_cpu_connections_and_memory() -> None:
+    words = [sys.executable, "-m", "benchmarks", "rollout", "--quick", "--hosts", "1"]
+    report = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=True).stdout
+    found = rows(report)
+    assert "1 sshd hosts on loopback" in report
+    assert [len(found[name]) for name in CONTENDERS] == [3, 3, 3]  # in all, without start, and what it cost besides
+    connections = [float(found[name][2][0]) for name in CONTENDERS]
+    assert (connections[0], connections[2]) == (2.0, 2.0)
+    assert connections[1] >= 2.0
+    assert all(found["OpenSSH alone"][table][1] == "1.00 x" for table in (0, 1))
