@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise, zip_longest
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -67,7 +68,7 @@ class Block:
 
 
 def _with_codes(commands: list[Command]) -> Iterator[Command]:
-    for command, following in zip(commands, [*commands[1:], None], strict=True):
+    for command, following in zip_longest(commands, commands[1:]):
         if command.line == "echo $?":
             continue
         if following is not None and following.line == "echo $?":
@@ -100,7 +101,7 @@ class Page:
     def blocks(self) -> list[Block]:
         """Its fenced blocks, in order."""
         found, heading = [], ""
-        for token, following in zip(self._tokens, [*self._tokens[1:], None], strict=True):
+        for token, following in zip_longest(self._tokens, self._tokens[1:]):
             if token.type == "heading_open" and following is not None:
                 heading = following.content
             elif token.type == "fence":
@@ -110,11 +111,7 @@ class Page:
     @cached_property
     def headings(self) -> list[str]:
         """The text of its headings, in order."""
-        return [
-            following.content
-            for token, following in zip(self._tokens, self._tokens[1:], strict=False)
-            if token.type == "heading_open"
-        ]
+        return [following.content for token, following in pairwise(self._tokens) if token.type == "heading_open"]
 
     @property
     def anchors(self) -> set[str]:

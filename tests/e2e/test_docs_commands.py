@@ -1,7 +1,7 @@
-"""The documentation holds: its commands run, its examples are read, its links lead somewhere, and it leaves nothing out.
+"""The documentation holds: its commands run, its examples are read, its links lead somewhere, nothing is left out.
 
-A `console` block is run in the order of its page, on real hosts; one that is not says `console no-run: reason`. A `yaml`
-block whose first line names a file is that file; when it adds `wrong`, the `text` block after it is what is told.
+A `console` block is run in the order of its page, on real hosts; one that is not says `console no-run: reason`.
+A `yaml` block's first line names the file that it is; when it adds `wrong`, the `text` block below is what is told.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import inspect
 import json
 import re
 import shlex
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
 from invoke.parser import Parser, ParserContext
 
-from e2e.page_fields import KINDS, Field, Kind, told
+from e2e.page_fields import KINDS, Kind, told
 from e2e.page_reader import Typed, reader, shape_of
 from e2e.pages import PAGES, RECORDS, ROOT, Page, page
 from liftlock import model
@@ -24,8 +25,7 @@ from liftlock.tasks import namespace
 
 CONTEXTS: dict[str, ParserContext] = {str(context.name): context for context in namespace.to_contexts()}
 TASKS_PAGE = page("docs/tasks.md")
-FILES_PAGE = page("docs/files.md")
-FIELDS = [pytest.param(field, id=f"{kind.heading}-{field.path}") for kind in KINDS for field in kind.fields]
+OF_EACH_KIND = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.heading)
 
 
 def flags_of(task: str) -> set[str]:
@@ -133,35 +133,37 @@ def is_ours(name: str) -> bool:
     return getattr(model, name).__module__ == model.__name__ and not name.startswith("_")
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.heading)
+@OF_EACH_KIND
 def test_every_field_of_our_files_is_documented_and_no_other(kind: Kind) -> None:
     assert sorted(field.path for field in kind.fields) == sorted(kind.paths)
     assert told(kind, kind.example) == ""
 
 
-@pytest.mark.parametrize("field", FIELDS)
-def test_a_field_has_the_default_that_is_documented(field: Field) -> None:
-    missing = told(field.kind, field.without())
-    if field.default == "required":
-        assert "is missing" in missing
-    elif field.default != "none":
-        read, file = field.kind.read, field.kind.file
-        assert read(field.without(), file) == read(field.with_default(), file)
-    elif field.path != "health.url":  # one of url and command must be there
-        assert missing == ""
+@OF_EACH_KIND
+def test_fields_have_the_defaults_that_are_documented(kind: Kind) -> None:
+    for field in kind.fields:
+        without = told(kind, field.without())
+        if field.default == "required":
+            assert "is missing" in without, field.path
+        elif field.default != "none":
+            assert kind.read(field.without(), kind.file) == kind.read(field.with_default(), kind.file), field.path
+        elif field.path != "health.url":  # where there is no command, there must be a url
+            assert without == "", field.path
 
 
-@pytest.mark.parametrize("field", FIELDS)
-def test_a_wrong_value_is_told_as_documented(field: Field) -> None:
-    text, expected = field.mistake()
-    name = field.path.rpartition(".")[2].removesuffix("[]")
-    assert any(name in line and line.endswith(f": {expected}") for line in told(field.kind, text).splitlines())
+@OF_EACH_KIND
+def test_wrong_values_are_told_as_documented(kind: Kind) -> None:
+    for field in kind.fields:
+        text, expected = field.mistake()
+        name = field.path.rpartition(".")[2].removesuffix("[]")
+        lines = told(kind, text).splitlines()
+        assert any(name in line and line.endswith(f": {expected}") for line in lines), (field.path, lines)
 
 
 @pytest.mark.parametrize("shown", PAGES, ids=lambda one: one.name)
 def test_every_yaml_example_is_read_by_our_readers_or_refused_as_shown(shown: Page) -> None:
     readers = {"product.yaml": KINDS[0], "inventories": KINDS[2], "liftlock.yaml": KINDS[3]}
-    for block, following in zip(shown.blocks, [*shown.blocks[1:], None], strict=True):
+    for block, following in zip_longest(shown.blocks, shown.blocks[1:]):
         if block.kind != "yaml":
             continue
         assert block.file, f"{shown.name}: name the file in the first line of the example"

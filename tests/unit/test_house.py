@@ -16,7 +16,7 @@ from liftlock import model
 
 PACKAGE = Path(liftlock.__file__).parent
 ROOT = Path(__file__).parents[2]
-OUTSIDE_THE_CORE = {"__init__", "__main__", "main", "tasks", "engine"}
+OUTSIDE_THE_CORE = {"__init__", "__main__", "main", "tasks", "declare", "engine"}
 CORE = sorted(path for path in PACKAGE.glob("*.py") if path.stem not in OUTSIDE_THE_CORE)
 MODULES = sorted(path for path in PACKAGE.rglob("*") if path.suffix in {".py", ".sh"})
 

@@ -300,5 +300,5 @@ def test_folding_20000_entries_costs_as_much_for_the_last_as_for_the_first(turne
     assert middle[1].count(Standing.SUCCEEDED) == 10_000
     assert middle[1].wave is None
     assert first < 50 * 10_000
-    assert second <= 1.05 * first
+    assert second <= 1.1 * first  # the cursor passes every host once, wherever that falls
     assert CountedOrder.reads <= len(entries) + len(plan.hosts)
