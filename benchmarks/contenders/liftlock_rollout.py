@@ -32,7 +32,8 @@ from liftlock.model import (
     ReleaseKind,
     WeeklyWindow,
 )
-from liftlock.plan import from_json, make_plan, to_document, to_json
+from liftlock.plan import make_plan
+from liftlock.plan_document import from_json, to_document, to_json
 from liftlock.progress import Standing
 from liftlock.settings import SshSettings
 

@@ -1,35 +1,13 @@
-"""Plans: which hosts get the release, by which path, in which wave and window, and which are left out and why.
-
-Order and waves: hosts of low-risk customers come first (tier `internal` or `low`, then `standard` and
-any other, then `key`). Within a tier customers take turns, and within a customer its sites (the host
-label `site`) take turns, so that an early wave is spread; ties go by name. `Policy.waves` are
-cumulative: `"5"` means that up to 5 hosts are through in total, `"25%"` that a quarter of all planned
-hosts is, rounded up; each is at least one host. A wave that adds nobody is dropped; hosts left over
-by the last entry make one more wave.
-
-A plan is stored as canonical JSON: keys sorted, no spaces, UTF-8 kept, times in ISO 8601. Its id is
-the sha256 of that JSON without the id, so the same inputs make the same bytes and an edit shows.
-"""
+"""Plans: which hosts get the release, by which path, in which wave and window, and which are left out and why."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
-import re
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from fractions import Fraction
 from functools import cache, partial
-from operator import itemgetter
-from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import from_json as parse_json
-
-from liftlock.errors import InputError, Problem
+from liftlock.errors import InputError
 from liftlock.model import (
     Catalogue,
     Exclusion,
@@ -44,13 +22,13 @@ from liftlock.model import (
     Window,
 )
 from liftlock.path import NoPathError, find_path, find_release
+from liftlock.plan_document import plan_id
+from liftlock.waves import in_rollout_order, in_waves
 from liftlock.window import Blocked, first_fit, occurrences, why_blocked
 
-_TIERS = {"internal": 0, "low": 0, "standard": 1, "key": 2}
 _SPACE_FACTOR = 3  # the artifact itself, what it unpacks to, and room to spare for both
 _WINDOW_FACTOR = 2  # the upgrade and, should it fail, the rollback
 _NAMES_LISTED = 20
-_PLAN: TypeAdapter[Plan] = TypeAdapter(Plan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +84,7 @@ def make_plan(
         return fit or Blocked(why_blocked(fleet.customers[customer], fleet.freezes, needed, now))
 
     judged = [_judge(host, observations.get(host.name), wanted, route_from, window_for) for host in considered]
-    planned = _in_rollout_order(fleet, (entry for entry in judged if isinstance(entry, PlannedHost)))
+    planned = in_rollout_order(fleet, (entry for entry in judged if isinstance(entry, PlannedHost)))
     draft = Plan(
         id="",
         product=catalogue.product.name,
@@ -115,7 +93,7 @@ def make_plan(
         fleet=fleet.name,
         created_at=now.astimezone(UTC),
         policy=policy,
-        hosts=tuple(_in_waves(planned, policy.waves)),
+        hosts=tuple(in_waves(planned, policy.waves)),
         exclusions=tuple(entry for entry in judged if isinstance(entry, Exclusion)),
         inputs=dict(inputs),
     )
@@ -206,123 +184,3 @@ def _lack(seen: Observation | None, route: _Route) -> str:
     if seen.free_bytes is not None and seen.free_bytes < route.free_bytes:
         return f"too little free space: needs {route.free_bytes:,} bytes, has {seen.free_bytes:,}"
     return ""
-
-
-def _in_rollout_order(fleet: Fleet, planned: Iterable[PlannedHost]) -> list[PlannedHost]:
-    """By the order in this module's docstring; `planned` comes in by name."""
-    sites = {host.name: host.labels.get("site", "") for host in fleet.hosts}
-    by_site = _taking_turns(planned, lambda host: (host.customer, sites[host.name]))
-    by_customer = _taking_turns(by_site, lambda host: host.customer)
-    return sorted(by_customer, key=lambda host: _TIERS.get(fleet.customers[host.customer].tier, _TIERS["standard"]))
-
-
-def _taking_turns(
-    hosts: Iterable[PlannedHost], party: Callable[[PlannedHost], str | tuple[str, str]]
-) -> list[PlannedHost]:
-    """First the first host of each party, in the order of the parties' names, then the second of each, and so on."""
-    turns: Counter[str | tuple[str, str]] = Counter()
-    placed = []
-    for host in hosts:
-        turns[party(host)] += 1
-        placed.append((turns[party(host)], party(host), host))
-    return [host for _, _, host in sorted(placed, key=itemgetter(0, 1))]
-
-
-def _in_waves(hosts: Sequence[PlannedHost], waves: Iterable[str]) -> Iterator[PlannedHost]:
-    ends = [min(_end_of_wave(wave, len(hosts)), len(hosts)) for wave in waves]
-    number = through = 0
-    for end in (*ends, len(hosts)):
-        if end > through:
-            number += 1
-            yield from (replace(host, wave=number) for host in hosts[through:end])
-            through = end
-
-
-def _end_of_wave(wave: str, planned: int) -> int:
-    """How many hosts are through after the wave."""
-    if re.fullmatch(r"[0-9]+", wave):
-        return max(1, int(wave))
-    if share := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)%", wave):
-        return max(1, math.ceil(planned * Fraction(share[1]) / 100))
-    raise InputError(f"policy: the wave {wave!r} is neither a number of hosts nor a percentage")
-
-
-def to_document(plan: Plan) -> dict[str, Any]:
-    """The plan as plain values that JSON knows."""
-    document: dict[str, Any] = _PLAN.dump_python(plan, mode="json")
-    return document
-
-
-def from_document(document: Mapping[str, Any]) -> Plan:
-    """The plan that `to_document` made."""
-    return _PLAN.validate_python(document)
-
-
-def to_json(plan: Plan) -> str:
-    """The plan as one line of canonical JSON, newline at the end."""
-    return _canonical(to_document(plan)) + "\n"
-
-
-def from_json(text: str, file: str) -> Plan:
-    """The plan that `to_json` wrote; `file` is named in errors.
-
-    Raises InputError when the text is no plan, or when its content does not match its id.
-    """
-    try:
-        document = parse_json(text)
-        plan = from_document(document)
-    except ValidationError as error:
-        mistakes = error.errors(include_url=False, include_context=False, include_input=False)
-        raise InputError(
-            Problem(file, f"not a plan: {mistake['msg']}", path=".".join(map(str, mistake["loc"])))
-            for mistake in mistakes
-        ) from None
-    except ValueError as error:
-        raise InputError([Problem(file, f"not a plan: not JSON: {error}")]) from None
-    if _content_hash(document) != plan.id:
-        raise InputError([Problem(file, f"the plan {short_id(plan)} was edited: its content does not match its id")])
-    return plan
-
-
-def plan_id(plan: Plan) -> str:
-    """The sha256 (hex) of the plan's canonical JSON without its id."""
-    return _content_hash(to_document(plan))
-
-
-def _content_hash(document: Mapping[str, Any]) -> str:
-    content = {key: value for key, value in document.items() if key != "id"}
-    return hashlib.sha256(_canonical(content).encode()).hexdigest()
-
-
-def _canonical(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def short_id(plan: Plan) -> str:
-    """The first eight digits of the id, for people."""
-    return plan.id[:8]
-
-
-def plan_file_name(plan: Plan) -> str:
-    """Such as `boathouse-1.5.0-3fa9c1d2.json`: product, version, short id."""
-    return f"{plan.product}-{plan.version}-{short_id(plan)}.json"
-
-
-def budget_words(plan: Plan) -> str:
-    """What the target means for this plan, in one sentence: the failures it allows and what the first wave risks."""
-    total, target = len(plan.hosts), plan.policy.target_percent
-    if not total:
-        return "No host is planned."
-    by_target = total * (100 - target) // 100
-    allows = f"{target} % of {_count(total, 'host')} allows {_count(by_target, 'failure')}"
-    if plan.policy.max_failures is not None:
-        by_policy = _count(plan.policy.max_failures, "failure")
-        allows = f"The policy allows {by_policy} ({target} % of {_count(total, 'host')} would allow {by_target})"
-    if plan.allowed_failures == 0:
-        return f"{allows}: one failure stops the rollout."
-    risked = sum(host.wave == 1 for host in plan.hosts)
-    return f"{allows}; wave 1 risks {_count(risked, 'host')}."
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"

@@ -15,13 +15,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from liftlock.errors import LedgerError
 from liftlock.ledger import Ailing, Ended, Entry, LeftOut, Planned, Recalled, Started, Switched, Voided
 from liftlock.model import Action, Outcome, Plan, ReleaseKind
+from liftlock.plan_document import from_document
 
-_PLAN: TypeAdapter[Plan] = TypeAdapter(Plan)
 _ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 
 
@@ -178,7 +176,7 @@ class _Fold:
 
     def _plan(self, entry: Entry, document: Mapping[str, Any]) -> None:
         try:
-            plan = _PLAN.validate_python(document)
+            plan = from_document(document)
         except ValueError as error:
             raise LedgerError(f"ledger entry {entry.seq} holds a plan this version cannot read: {error}") from error
         self.plans[entry.plan] = plan

@@ -74,7 +74,8 @@ def plan(
     from liftlock.adapters import terminal
     from liftlock.app.planning import plan_release
     from liftlock.app.workspace import Workspace
-    from liftlock.plan import budget_words, to_document
+    from liftlock.plan_document import to_document
+    from liftlock.waves import budget_words
 
     workspace = Workspace()
     with terminal.looking(quiet=json) as on_seen:

@@ -66,6 +66,7 @@ class Seen:
     version: str
     status: str
     releases: tuple[str, ...]
+    incoming: tuple[str, ...]
     touched: bool
     """Whether liftlock has ever written here."""
 
@@ -182,7 +183,8 @@ class Harbour:
             pid=int((host.base / "boathouse.pid").read_text()),
             version=health["version"],
             status=health["status"],
-            releases=tuple(sorted(path.name for path in (host.base / "releases").iterdir())),
+            releases=names_in(host.base / "releases"),
+            incoming=names_in(host.base / ".liftlock" / "incoming"),
             touched=(host.base / ".liftlock").exists(),
         )
 
@@ -260,6 +262,11 @@ def harbour(root: Path, names: Sequence[str]) -> Iterator[Harbour]:
             yield made
         finally:
             made.close()
+
+
+def names_in(folder: Path) -> tuple[str, ...]:
+    """What lies in a folder, hidden or not, sorted; nothing when it is not there."""
+    return tuple(sorted(path.name for path in folder.glob("*")))
 
 
 def files_below(folder: Path) -> dict[str, bytes]:

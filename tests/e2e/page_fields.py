@@ -122,6 +122,6 @@ def _inside(annotation: Any, path: str) -> Iterator[str]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield from _paths(annotation, f"{path}.")
         return
-    mark = {list: "[]", dict: ".*"}.get(get_origin(annotation), "")  # type: ignore[call-overload]
+    mark = {list: "[]", dict: ".*"}.get(get_origin(annotation), "")
     for inner in get_args(annotation):
         yield from _inside(inner, f"{path}{mark}")

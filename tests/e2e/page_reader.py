@@ -60,7 +60,7 @@ class Reader:
                 continue
             yield self._run(command)
             if command.line.startswith("liftlock init"):
-                self._settle_in(Path(command.line.split()[-1].replace("~", str(self.home))))
+                self._settle_in(Path(command.line.split()[2].replace("~", str(self.home))))
 
     def _run(self, command: Command) -> Typed:
         line = re.sub(r"\b[0-9a-f]{8}\b", lambda _: self._newest_plan(), command.line)

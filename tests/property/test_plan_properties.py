@@ -33,7 +33,8 @@ from liftlock.model import (
     Window,
 )
 from liftlock.path import NoPathError, find_path
-from liftlock.plan import from_json, make_plan, to_json
+from liftlock.plan import make_plan
+from liftlock.plan_document import from_json, to_json
 from liftlock.window import Blocked, next_window, occurrences
 
 Key = TypeVar("Key")

@@ -26,7 +26,9 @@ from liftlock.model import (
     WeeklyWindow,
     Window,
 )
-from liftlock.plan import budget_words, from_json, make_plan, plan_file_name, plan_id, short_id, to_document, to_json
+from liftlock.plan import make_plan
+from liftlock.plan_document import from_json, plan_file_name, plan_id, short_id, to_document, to_json
+from liftlock.waves import budget_words
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ALWAYS = WeeklyWindow("always", 0, 7 * 24 * 60)

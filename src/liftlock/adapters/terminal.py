@@ -14,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from liftlock.model import Fleet, GateResult, NoticeState, Observation, Outcome, Plan, Verdict
-from liftlock.plan import budget_words, short_id
+from liftlock.plan_document import short_id
 from liftlock.report import Report
+from liftlock.waves import budget_words
 
 if TYPE_CHECKING:
     from liftlock.app.checking import Finding, Fingerprint

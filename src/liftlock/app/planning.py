@@ -10,7 +10,8 @@ from liftlock.app.workspace import Workspace, choose
 from liftlock.ledger import Planned
 from liftlock.model import Host, Observation, Plan
 from liftlock.path import find_release
-from liftlock.plan import make_plan, to_document, to_json
+from liftlock.plan import make_plan
+from liftlock.plan_document import to_document, to_json
 
 
 def plan_release(

@@ -13,7 +13,7 @@ from liftlock.errors import InputError
 from liftlock.ledger import Aborted, Entry, Finished, Halted, Planned, Waived
 from liftlock.model import Outcome, Plan
 from liftlock.outcome import runs
-from liftlock.plan import from_document
+from liftlock.plan_document import from_document
 from liftlock.progress import Progress, Standing
 from liftlock.rate import Rate
 from liftlock.report import Report, make_report, target_state

@@ -19,7 +19,7 @@ from liftlock.errors import ExitCode, InputError, RefusedError
 from liftlock.ledger import Entry
 from liftlock.model import GateResult, Host, Observation, Outcome, Plan, Release
 from liftlock.outcome import runs
-from liftlock.plan import to_document
+from liftlock.plan_document import to_document
 from liftlock.ports import LedgerStore
 from liftlock.progress import Progress, Standing
 from liftlock.rollout import Step, exit_code

@@ -20,7 +20,7 @@ from liftlock.adapters import files
 from liftlock.errors import HostError, InputError, LockedError
 from liftlock.ledger import Planned
 from liftlock.model import Catalogue, Fleet, Host, Observation, Plan, Product
-from liftlock.plan import from_json, plan_file_name
+from liftlock.plan_document import from_json, plan_file_name
 from liftlock.settings import Settings
 
 if TYPE_CHECKING:

@@ -1,0 +1,62 @@
+"""What a host says, and what it is asked with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one look at a host found; `None` means it could not be told, never "no".
+
+    `installed` is the version `current` points to, `running` the version that answered the health
+    check, `healthy` whether it answered as often as asked. `busy` says that a phase is running.
+    `journal` is the last line of the host's journal: `<plan> <attempt> <phase> <state>`.
+    """
+
+    host: str
+    at: datetime
+    reachable: bool
+    installed: str | None = None
+    running: str | None = None
+    healthy: bool | None = None
+    free_bytes: int | None = None
+    free_inodes: int | None = None
+    missing_tools: tuple[str, ...] = ()
+    busy: bool = False
+    journal: str = ""
+    cause: str = ""
+    detail: str = ""
+
+
+class HostResult(StrEnum):
+    """How the host program ended an upgrade or a rollback, in its own words."""
+
+    SWITCHED = "switched"
+    ROLLED_BACK = "rolled_back"
+    FAILED = "failed"
+    REFUSED = "refused"
+    ALREADY_CURRENT = "already_current"
+
+
+@dataclass(frozen=True, slots=True)
+class HostAnswer:
+    """The host program's account of one phase: result, version that runs now, why, how long, full output."""
+
+    result: HostResult
+    version: str | None
+    cause: str = ""
+    detail: str = ""
+    seconds: float = 0.0
+    output: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What names an attempt to a host: plan, attempt number, and the fence that outdates older controllers."""
+
+    plan: str
+    attempt: int
+    fence: int

@@ -1,0 +1,193 @@
+"""The plan and the policy it follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from liftlock.model.fleet import Window
+from liftlock.model.release import ReleaseKind
+
+
+class RollbackScope(StrEnum):
+    """Which upgraded hosts go back when a rollout halts: none but the failing, its wave, or all."""
+
+    HOST = "host"
+    WAVE = "wave"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRule:
+    """Plans that need approval: of these kinds (empty: any) with more than `over_hosts` hosts, `approvers` people."""
+
+    kinds: tuple[ReleaseKind, ...] = ()
+    over_hosts: int = 0
+    approvers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a rollout is to be run; part of the plan.
+
+    `waves` are host counts (`"1"`) or shares of the planned hosts (`"25%"`, rounded up). `bake` is
+    how long a wave is watched, `reconcile_within` how long a lost host is looked for.
+    `max_failures` replaces the number that `target_percent` allows. `notice_lead` is by release kind,
+    `notice_lead_by_tier` overrides it for customers of a tier. `waves` of just `"evidence"` are sized by
+    what is known of the failure rate, with at most `risk_percent` chance of overrunning the budget.
+    `site_at_once` and `customer_at_once` bound how many hosts of one site or customer are acted on at once.
+    """
+
+    target_percent: int = 98
+    waves: tuple[str, ...] = ("1", "25%", "100%")
+    bake: timedelta = timedelta(minutes=30)
+    watch_every: timedelta = timedelta(minutes=1)
+    concurrency: int = 10
+    rollback: RollbackScope = RollbackScope.HOST
+    max_failures: int | None = None
+    max_attempts: int = 2
+    reconcile_within: timedelta = timedelta(seconds=60)
+    notice_lead: Mapping[ReleaseKind, timedelta] = field(
+        default_factory=lambda: {
+            ReleaseKind.PATCH: timedelta(hours=72),
+            ReleaseKind.SECURITY: timedelta(hours=24),
+            ReleaseKind.UPGRADE: timedelta(hours=168),
+        }
+    )
+    notice_lead_by_tier: Mapping[str, Mapping[ReleaseKind, timedelta]] = field(default_factory=dict)
+    risk_percent: int = 5
+    site_at_once: int | None = None
+    customer_at_once: int | None = None
+    approvals: tuple[ApprovalRule, ...] = ()
+
+    @property
+    def by_evidence(self) -> bool:
+        """Whether the size of each wave follows from what is known of the failure rate."""
+        return self.waves == ("evidence",)
+
+
+class Outcome(StrEnum):
+    """How it ended for a host (design: outcomes and the rate).
+
+    The first five are *attempted* and make the success rate; the others are *not attempted* and are
+    shown beside it with their reasons.
+    """
+
+    SUCCEEDED = "succeeded"
+    ROLLED_BACK = "rolled_back"
+    FAILED = "failed"
+    UNREACHABLE = "unreachable"
+    UNKNOWN = "unknown"
+    REFUSED = "refused"
+    SKIPPED = "skipped"
+    DEFERRED = "deferred"
+    ALREADY_CURRENT = "already_current"
+    UNREACHABLE_BEFORE = "unreachable_before"
+
+    @property
+    def attempted(self) -> bool:
+        """Whether it counts in the success rate's denominator."""
+        return self in _ATTEMPTED
+
+
+_ATTEMPTED = frozenset({Outcome.SUCCEEDED, Outcome.ROLLED_BACK, Outcome.FAILED, Outcome.UNREACHABLE, Outcome.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One step of a host's upgrade path, and the rule that put it there.
+
+    `settled_gate` names the gate that must pass on the host before the next hop.
+    """
+
+    from_version: str
+    to_version: str
+    rule: str
+    settled_gate: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedHost:
+    """A host that the plan will upgrade: its path, its wave (from 1), and when it may start.
+
+    `needed` is the time its upgrade and its way back take together: it starts only when that fits before
+    its window ends. `site` and `redundancy` are the inventory's, for the bounds on what runs at once.
+    """
+
+    name: str
+    customer: str
+    wave: int
+    observed: str
+    hops: tuple[Hop, ...]
+    window: Window
+    note: str = ""
+    needed: timedelta = timedelta(0)
+    site: str = ""
+    redundancy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A host of the fleet that the plan leaves out, how (a not-attempted outcome) and why."""
+
+    host: str
+    customer: str
+    outcome: Outcome
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCustomer:
+    """One customer's part in time: when it must have been told at the latest, and when its hosts begin and end."""
+
+    name: str
+    notify_by: datetime
+    begins: datetime
+    ends: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """What is known of a product's failure rate before a rollout: a Beta distribution, and what it rests on."""
+
+    alpha: float
+    beta: float
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Computed, frozen, content-hashed intent: one release for one fleet.
+
+    `hosts` stand in rollout order (by wave), `inputs` are the sha256 of every file it was made
+    from, `id` is the sha256 of the rest in canonical JSON. `customers` are the customers with planned
+    hosts, `finish` the earliest moment at which all can be through, `approvals` how many people must
+    approve, `prior` what was known of the failure rate, `waived` the rules set aside when it was made
+    (`notice`), `downgrade` the reason for going to an older version, empty for every other plan.
+    """
+
+    id: str
+    product: str
+    version: str
+    kind: ReleaseKind
+    fleet: str
+    created_at: datetime
+    policy: Policy
+    hosts: tuple[PlannedHost, ...]
+    exclusions: tuple[Exclusion, ...]
+    inputs: Mapping[str, str]
+    customers: tuple[PlannedCustomer, ...] = ()
+    finish: datetime | None = None
+    approvals: int = 0
+    prior: Prior | None = None
+    waived: tuple[str, ...] = ()
+    downgrade: str = ""
+
+    @property
+    def allowed_failures(self) -> int:
+        """How many of the planned hosts may fail before the target is out of reach: floor((100 - target) % of N)."""
+        if self.policy.max_failures is not None:
+            return self.policy.max_failures
+        return len(self.hosts) * (100 - self.policy.target_percent) // 100

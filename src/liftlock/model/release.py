@@ -1,0 +1,132 @@
+"""Products and their releases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from enum import StrEnum
+
+
+class ReleaseKind(StrEnum):
+    """Why a release exists; notice lead times depend on it."""
+
+    PATCH = "patch"
+    SECURITY = "security"
+    UPGRADE = "upgrade"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """An immutable file; `path` is absolute or relative to the workspace, `length` in bytes."""
+
+    path: str
+    sha256: str
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a host proves which version answers, healthy, `times` times in a row.
+
+    Exactly one of `url` (HTTP 200 whose JSON body names the version under `version_key`) and
+    `command` (exit status 0, the version as its last output line) is set. Both may name host
+    variables as `{{ port }}`.
+    """
+
+    url: str | None = None
+    command: str | None = None
+    version_key: str = "version"
+    times: int = 3
+    interval: timedelta = timedelta(seconds=1)
+    deadline: timedelta = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class SupportLine:
+    """A release line (`1.4` is every 1.4.x) and the first day on which it is no longer supported."""
+
+    line: str
+    ends: date
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What is installed and how: shared by all releases of it.
+
+    `restart`, `backup` and the values of `environment` may name host variables as `{{ port }}`;
+    the commands run on the host with sh in `<base>/current` (`backup` before the switch). `roles`
+    are the roles of its hosts in the order in which they are upgraded (database before application).
+    """
+
+    name: str
+    title: Mapping[str, str]
+    health: Health
+    method: str = "archive"
+    base: str | None = None
+    restart: str | None = None
+    backup: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    support: tuple[SupportLine, ...] = ()
+    roles: tuple[str, ...] = ()
+
+
+class Channel(StrEnum):
+    """Who a release is offered to: a candidate is on a path only when it is asked for by name."""
+
+    STABLE = "stable"
+    CANDIDATE = "candidate"
+
+
+@dataclass(frozen=True, slots=True)
+class BlockedEdge:
+    """A hop that must not be taken: from versions matching `from_versions` (a PEP 440 specifier) to this release.
+
+    `when` is a condition on host facts (`npm in facts.features`); empty blocks every host.
+    """
+
+    from_versions: str
+    reason: str
+    url: str = ""
+    when: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A versioned offer of a product.
+
+    `requires` is a PEP 440 specifier over the version observed on the host; `stop` marks a release
+    that must be installed on the way to later ones (with `stop_when`, only on hosts whose facts meet that
+    condition); `settled_gate` names the gate that must pass on the host before the hop after it, because
+    background work goes on after the switch. `needs` are specifiers over the versions of other products at
+    the same customer. `expected` is how long one host takes,
+    `downtime` how long its users notice it.
+    """
+
+    product: str
+    version: str
+    kind: ReleaseKind
+    artifact: Artifact
+    requires: str = ""
+    stop: bool = False
+    stop_when: str = ""
+    settled_gate: str = ""
+    blocked: tuple[BlockedEdge, ...] = ()
+    channel: Channel = Channel.STABLE
+    needs: Mapping[str, str] = field(default_factory=dict)
+    released: date | None = None
+    backup: bool = False
+    expected: timedelta = timedelta(minutes=10)
+    downtime: timedelta = timedelta(minutes=1)
+    confirm_within: timedelta | None = None
+    summary: Mapping[str, str] = field(default_factory=dict)
+    before_switch: str | None = None
+    after_switch: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """A product and all its releases, oldest first."""
+
+    product: Product
+    releases: tuple[Release, ...]
