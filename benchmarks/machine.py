@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 
 def facts() -> str:
-    """One line: date, usable cores, load, Python, OpenSSH, kernel."""
+    """One line: date, usable cores, load, Python, OpenSSH."""
     openssh = subprocess.run(["ssh", "-V"], capture_output=True, text=True, check=True).stderr.split(",")[0].strip()
     return (
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {len(os.sched_getaffinity(0))} cores (load {os.getloadavg()[0]:.1f} "
-        f"before), Python {platform.python_version()}, {openssh}, {platform.system()} {platform.release()}"
+        f"before), Python {platform.python_version()}, {openssh}"
     )

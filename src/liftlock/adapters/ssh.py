@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
@@ -212,7 +213,7 @@ def _of_host(product: Product, host: Host) -> dict[str, str]:
 
     def fill(place: str, template: str | None, environment: jinja2.Environment) -> str:
         try:
-            return environment.from_string(template or "").render(values)
+            return _compiled(environment, template or "").render(values)
         except (jinja2.TemplateError, ValueError, TypeError) as error:
             problems.append(Problem(f"host {host.name}", str(error), f"{product.name}: {place}"))
             return ""
@@ -244,6 +245,12 @@ def _for_a_shell(value: object) -> str:
 
 def _for_a_url(value: object) -> str:
     return quote(str(value), safe=":/[]@?&=%,")
+
+
+@lru_cache(maxsize=256)
+def _compiled(environment: jinja2.Environment, template: str) -> jinja2.Template:
+    """A product's template, compiled once and not for every phase of every host."""
+    return environment.from_string(template)
 
 
 _PLAIN = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)  # noqa: S701  no HTML
