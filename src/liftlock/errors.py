@@ -2,6 +2,7 @@
 
     LiftlockError
     ├── InputError            2  a file, an argument or a setting is wrong; nothing was touched
+    │   └── NoLedgerError     2  there is no record yet
     ├── RefusedError          3  a gate, a window or a notice refuses; nothing was touched
     ├── LockedError           6  another controller holds the claim
     ├── LedgerError           5  the record cannot be read or written
@@ -63,6 +64,10 @@ class InputError(LiftlockError):
     def __init__(self, problems: Iterable[Problem] | str) -> None:
         self.problems: tuple[Problem, ...] = () if isinstance(problems, str) else tuple(problems)
         super().__init__(problems if isinstance(problems, str) else "\n".join(map(str, self.problems)))
+
+
+class NoLedgerError(InputError):
+    """Nothing was recorded yet, so there is nothing to read."""
 
 
 class RefusedError(LiftlockError):

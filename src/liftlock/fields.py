@@ -86,7 +86,7 @@ def _address(text: str) -> str:
 
 def _base(text: str) -> str:
     if not _PATH.fullmatch(text) or {".", ".."} & set(text.split("/")):
-        raise ValueError("must be an absolute path of letters, digits and `._+@-`, without `..` and a slash at its end")
+        raise ValueError("must be an absolute path of letters, digits and `._+@-`, without `..` or a slash at its end")
     return text
 
 

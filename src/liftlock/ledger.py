@@ -74,6 +74,23 @@ class Waived:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Approved:
+    """A person agreed to the plan; `by` names them."""
+
+    fact: Literal["approved"] = "approved"
+    by: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replanned:
+    """Made again from changed files, the plan came out the same: these inputs are as good as its own."""
+
+    fact: Literal["replanned"] = "replanned"
+    inputs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
     """A controller took up the rollout; attempts begun under another session are not in its hands."""
 
@@ -198,6 +215,8 @@ Fact = (
     | Queued
     | Delivered
     | Waived
+    | Approved
+    | Replanned
     | Opened
     | LeftOut
     | Started

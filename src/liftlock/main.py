@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from io import StringIO
 
 from invoke import Collection, Exit, ParseError, Program
 from invoke.parser import Parser, ParserContext
@@ -27,6 +29,14 @@ class Liftlock(Program):
         """Parse tasks and their arguments."""
         _refusing(super().parse_tasks)
 
+    def print_task_help(self, name: str) -> None:
+        """Print a task's help; its usage line names the words it needs, in their order."""
+        with redirect_stdout(StringIO()) as told:
+            super().print_task_help(name)
+        words = [word.name.upper() for word in self.parser.contexts[name].positional_args]
+        _, _, rest = told.getvalue().partition("\n")
+        print(" ".join(["Usage:", self.binary, name, *words, "[--options]"]), rest, sep="\n", end="")
+
 
 def main() -> None:
     """Run the command line; exits with the codes of docs/exit-codes.md."""
@@ -41,7 +51,7 @@ def before_parsing(namespace: Collection, argv: Sequence[str]) -> None:
 
     Raises Exit(2) for words that cannot be parsed, Exit(0) after printing help; else returns.
     """
-    if not argv[0].endswith(("inv", "invoke")):
+    if not argv[0].endswith(("inv", "invoke", "invoke/__main__.py")):
         return
     program = Program(namespace=None)
     words = _help_first(list(argv))

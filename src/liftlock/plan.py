@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 
+from liftlock.approval import approvers_needed
 from liftlock.errors import InputError
 from liftlock.model import (
     Catalogue,
@@ -96,6 +97,7 @@ def make_plan(
         hosts=tuple(in_waves(planned, policy.waves)),
         exclusions=tuple(entry for entry in judged if isinstance(entry, Exclusion)),
         inputs=dict(inputs),
+        approvals=approvers_needed(policy.approvals, release.kind, len(planned)),
     )
     return replace(draft, id=plan_id(draft))
 

@@ -7,7 +7,7 @@ the old one, so folding 100 000 hosts stays linear.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -16,6 +16,7 @@ from functools import cached_property
 from immutables import Map
 
 from liftlock import ledger
+from liftlock.approval import person
 from liftlock.ledger import Entry
 from liftlock.model import Action, NoticeKind, NoticeState, Outcome, Plan, PlannedHost, Verdict
 
@@ -90,7 +91,10 @@ _EMPTY: Map[str, None] = Map()
 
 @dataclass(frozen=True)
 class Progress:
-    """The state of one rollout after some of its entries. Start with `Progress.of(plan)`."""
+    """The state of one rollout after some of its entries. Start with `Progress.of(plan)`.
+
+    `approved` are the people who agreed, `inputs` the files the plan was last made from and came out the same.
+    """
 
     lineup: Lineup
     session: str = ""
@@ -102,12 +106,14 @@ class Progress:
     verdicts: Map[str, ledger.Judged] = field(default_factory=Map)
     announced: Map[str, datetime] = field(default_factory=Map)
     waived: frozenset[str] = frozenset()
+    approved: frozenset[str] = frozenset()
+    inputs: Mapping[str, str] = field(default_factory=dict)
     aborted: str = ""
 
     @staticmethod
     def of(plan: Plan) -> Progress:
         """The progress of a plan that nobody has begun."""
-        return Progress(lineup=Lineup(plan))
+        return Progress(lineup=Lineup(plan), inputs=plan.inputs)
 
     def group(self, standing: Standing) -> Map[str, None]:
         """The hosts that stand there."""
@@ -173,6 +179,10 @@ class Progress:
                 return replace(self, announced=self.announced.set(fact.customer, at))
             case ledger.Waived():
                 return replace(self, waived=self.waived | {fact.rule})
+            case ledger.Approved():
+                return replace(self, approved=self.approved | {person(fact.by)})
+            case ledger.Replanned():
+                return replace(self, inputs=fact.inputs)
             case _:
                 return self
 

@@ -7,7 +7,8 @@ The rules, in the order they are asked (each is a test in tests/unit/test_rollou
 3. When more planned hosts have failed than the target allows, nothing new starts; hosts in hand
    finish, upgraded hosts go back as far as the policy says, the others are watched to their end.
 4. Waves go in order; a wave begins when every host of the one before has an outcome.
-5. A host starts only when its customer was told in time, its gates passed, and its window is open.
+5. A host starts only when enough people approved the plan, its customer was told in time, its gates passed,
+   and its window is open.
 6. A wave ends with its bake: only hosts healthy on the wanted version until then have succeeded.
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from liftlock.approval import unapproved
 from liftlock.errors import ExitCode
 from liftlock.model import Outcome, Plan, RollbackScope
 from liftlock.notice import untold
@@ -124,6 +126,8 @@ def exit_code(plan: Plan, progress: Progress, last: Step) -> ExitCode:
         return ExitCode.NEEDS_A_PERSON
     if isinstance(last, Halt):
         return ExitCode.STOPPED
+    if any(host.outcome is Outcome.REFUSED and host.cause == "busy" for host in progress.hosts.values()):
+        return ExitCode.LOCKED
     if isinstance(last, Pause) or ends & {Outcome.REFUSED, Outcome.DEFERRED}:
         return ExitCode.REFUSED
     succeeded, failed = progress.count(Standing.SUCCEEDED), progress.count(Standing.FAILED)
@@ -185,6 +189,8 @@ def _work_on(plan: Plan, progress: Progress, wave: int, now: datetime) -> Step:
 def _refusal(plan: Plan, progress: Progress, name: str, now: datetime) -> tuple[Outcome, str] | None:
     """Why this host must not start, with the outcome that stands for it; None when it may."""
     planned = progress.lineup.planned[name]
+    if why := unapproved(plan, progress.approved):
+        return Outcome.REFUSED, f"approval: {why}"
     told = progress.announced.get(planned.customer)
     if "notice" not in progress.waived and (why := untold(plan, planned.customer, told, now)):
         return Outcome.REFUSED, f"notice: {why}"

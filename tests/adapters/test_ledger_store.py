@@ -20,7 +20,7 @@ from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
 from liftlock.adapters.db import HEAD, MIGRATIONS, SqlLedger, open_ledger
-from liftlock.errors import ExitCode, InputError, LedgerError, LockedError
+from liftlock.errors import ExitCode, InputError, LedgerError, LockedError, NoLedgerError
 from liftlock.ledger import (
     GENESIS,
     Aborted,
@@ -219,7 +219,7 @@ WRITER = """
 import sys
 from datetime import UTC, datetime
 from liftlock.adapters.db import open_ledger
-from liftlock.errors import LockedError
+from liftlock.errors import LockedError, NoLedgerError
 from liftlock.ledger import Baking, Started
 from liftlock.model import Action
 
@@ -384,10 +384,10 @@ def test_the_revision_that_opening_looks_for_is_the_newest_migration(url: str) -
 
 
 def test_opening_without_creating_says_what_to_do_and_leaves_nothing_behind(url: str, tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match=r"no ledger yet at .*: making a plan creates it"):
+    with pytest.raises(NoLedgerError, match=r"no ledger yet at .*: a plan creates it"):
         open_ledger(url, create=False)
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(LedgerError, match="no ledger yet"):
+    with pytest.raises(NoLedgerError, match="no ledger yet"):
         open_ledger(url, create=False)
 
 

@@ -1,6 +1,6 @@
 """Is this host ready for the upgrade? Every message here is read as the reason why a release was refused.
 
-`liftlock gates` runs each test on each host. `host` is testinfra's Host, `liftlock_host` the host as the
+`liftlock gate` runs each test on each host. `host` is testinfra's Host, `liftlock_host` the host as the
 inventory knows it, `product` and `release` what is about to be installed. Change and extend at will.
 The host needs sh, coreutils, and one of curl, wget and python3.
 """

@@ -25,7 +25,7 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
-from liftlock.errors import InputError, LedgerError, LockedError
+from liftlock.errors import InputError, LedgerError, LockedError, NoLedgerError
 from liftlock.ledger import GENESIS, Entry, Fact, Started, decode, encode, link
 
 HEAD = "0001"  # the newest file in migrations/versions; checked first, so that Alembic is loaded only to migrate
@@ -198,8 +198,8 @@ def _prepare_file(path: Path, create: bool) -> None:
     path.touch(mode=0o600)  # SQLite gives its -wal and -shm files the same mode
 
 
-def _no_ledger_yet(place: str) -> LedgerError:
-    return LedgerError(f"no ledger yet at {place}: making a plan creates it; check the ledger setting if you made one")
+def _no_ledger_yet(place: str) -> NoLedgerError:
+    return NoLedgerError(f"no ledger yet at {place}: a plan creates it; check the ledger setting if you made one")
 
 
 def _sqlite_engine(url: sa.URL, writable: bool) -> sa.Engine:

@@ -65,8 +65,10 @@ def line(entry: Entry, progress: Progress) -> Text | None:
         case ledger.Baking():
             bake = progress.lineup.plan.policy.bake
             return Text(f"wave {fact.wave}: all through, watching for {bake.total_seconds():g} s")
-        case ledger.Halted() | ledger.Aborted():
+        case ledger.Halted():
             return Text(f"halted: {fact.reason}", style="bold red")
+        case ledger.Aborted():
+            return Text(f"ended by {fact.by}: {fact.reason}", style="bold red")
         case _:
             return None
 

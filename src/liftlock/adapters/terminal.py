@@ -137,7 +137,7 @@ def show_plan(plan: Plan, path: Path, fleet: Fleet) -> None:
         for left in plan.exclusions:
             rows.add_row(left.host, left.customer, outcome_text(left.outcome), left.reason)
         screen.print(rows)
-    screen.print(f"\nWritten to {path}")
+    screen.print(f"\nWritten to {path}", soft_wrap=True)
 
 
 def show_gates(results: Sequence[GateResult], logs: Path) -> None:
@@ -151,7 +151,7 @@ def show_gates(results: Sequence[GateResult], logs: Path) -> None:
     counts = Counter(result.verdict.value for result in results)
     screen.print(", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())) or "No host is planned.")
     if counts.keys() - {Verdict.PASSED.value}:
-        screen.print(f"Full output in {logs}", style=DIM)
+        screen.print(f"Full output in {logs}", style=DIM, soft_wrap=True)
 
 
 def show_files(title: str, written: Sequence[Path]) -> None:
@@ -194,7 +194,7 @@ def show_ending(told: dict[str, Any], plan: Plan, logs: Path) -> None:
             screen.print(Text(f"{left.host}: {left.outcome.value} ({left.reason})"))
     counts = ", ".join(f"{count} {outcome}" for outcome, count in told["outcomes"].items())
     screen.print(f"\n{_end_words(told)}{f' {counts}.' if counts else ''}", style="bold")
-    if told["end"] != "verified" and told["rate"]["attempted"]:
+    if told["end"] != "verified" and told["rate"]["attempted"] and not told["reason"].startswith("aborted"):
         rate = told["rate"]
         unknown = f", {rate['unknown']} still unknown" if rate["unknown"] else ""
         screen.print(
@@ -202,13 +202,14 @@ def show_ending(told: dict[str, Any], plan: Plan, logs: Path) -> None:
             f"target {rate['target_percent']} %: {rate['target']}"
         )
     if told["exit_code"]:
-        screen.print(f"Exit code {told['exit_code']}. The hosts' full output is in {logs}", style=DIM)
+        where = f" The hosts' full output is in {logs}" if logs.is_dir() else ""
+        screen.print(f"Exit code {told['exit_code']}.{where}", style=DIM, soft_wrap=True)
 
 
 def _end_words(told: dict[str, Any]) -> str:
     return {
-        "done": "Done.",
-        "halt": f"Halted: {told['reason']}.",
+        "done": "Done." if told["exit_code"] == 0 else "Every planned host has an outcome.",
+        "halt": f"{'Ended' if told['reason'].startswith('aborted') else 'Halted'}: {told['reason']}.",
         "pause": f"Paused: {told['reason']}; run it again then, or with --wait.",
         "verified": "Nothing to do: looked at every host, touched none.",
     }.get(told["end"], "Stopped by the operator; run it again to go on.")
@@ -230,6 +231,8 @@ def show_standings(standings: Sequence[dict[str, Any]], *, in_full: bool) -> Non
         )
     screen.print(rows)
     for told in standings if in_full else ():
+        for waived in told["waived"]:
+            screen.print(Text(f"waived {waived['rule']}: {waived['reason']} ({waived['by']})", style="yellow"))
         hosts = table("wave", "host", "outcome", "attempts", "why")
         for line in told["hosts"]:
             hosts.add_row(
@@ -263,7 +266,8 @@ def show_fingerprints(found: Sequence[Fingerprint]) -> None:
 
 def show_recorded(recorded: Sequence[str], path: Path) -> None:
     """Which keys were written down."""
-    console().print(Text(f"Recorded {len(recorded)} keys in {path}" if recorded else "No key was recorded."))
+    words = f"Recorded {len(recorded)} keys in {path}" if recorded else "Nothing new was recorded."
+    console().print(Text(words), soft_wrap=True)
 
 
 def confirm(question: str) -> bool:

@@ -6,9 +6,7 @@ the fingerprint that `scan` found with the customer's, and only then `record` is
 
 from __future__ import annotations
 
-import os
 import socket
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Literal
 import paramiko
 
 from liftlock.adapters.connection import BROKEN, mapped
+from liftlock.adapters.files import write_atomically
 from liftlock.adapters.known_hosts import KnownKey, hashed_name_matches, known_name, read_known_hosts
 from liftlock.model import Host
 
@@ -71,7 +70,7 @@ def record(path: Path, keys: Iterable[ScannedKey]) -> None:
     new = {known_name(key.address, key.port): key.line for key in keys}
     present = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     kept = [line for line in (_without(line, set(new)) for line in present) if line is not None]
-    _replace(path, "".join(f"{line}\n" for line in [*kept, *new.values()]))
+    write_atomically(path, "".join(f"{line}\n" for line in [*kept, *new.values()]))
 
 
 def _without(line: str, hosts: set[str]) -> str | None:
@@ -85,17 +84,3 @@ def _without(line: str, hosts: set[str]) -> str | None:
 
 def _names_one_of(name: str, hosts: set[str]) -> bool:
     return name.lower() in hosts or any(hashed_name_matches(name, host) for host in hosts)
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # made with mode 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

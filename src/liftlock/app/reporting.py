@@ -143,6 +143,8 @@ def _waiver(fact: Waived) -> dict[str, str]:
 def _state(plan: Plan, progress: Progress, entries: list[Entry]) -> str:
     ends = [entry.fact for entry in entries if isinstance(entry.fact, Halted | Aborted | Finished)]
     if reason := stop_reason(plan, progress):
+        if progress.aborted:
+            return reason
         return f"halted: {reason}" if ends else f"halting: {reason}"
     if ends and progress.wave is None:
         return "finished"

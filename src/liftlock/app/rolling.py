@@ -139,7 +139,10 @@ def roll_back(
 
 
 def _engine(workspace: Workspace, plan: Plan, ledger: LedgerStore, watcher: Watcher) -> Engine:
+    from liftlock.adapters.connection import load_key
     from liftlock.adapters.ssh import check_host
+
+    load_key(workspace.settings.ssh.key)
 
     product = workspace.catalogue(plan.product).product
     hosts = _planned_hosts(workspace, plan, ())

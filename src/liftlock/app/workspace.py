@@ -147,6 +147,7 @@ class Workspace:
         """Keep a second controller of this workspace away from the plan. Raises LockedError naming the holder."""
         path = self.state / f"{plan.id[:8]}.lock"
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
         with path.open("a+", encoding="utf-8") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
