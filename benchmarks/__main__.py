@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks import ledger, machine, plan, rollout, tasks
+from benchmarks import ledger, machine, plan, rollout, tasks, waves
 from benchmarks.report import Report
 
 RESULTS = Path(__file__).with_name("results")
@@ -22,6 +22,7 @@ def main() -> None:
         "plan": plan.measure,
         "ledger": ledger.measure,
         "rollout": rollout.measure,
+        "waves": waves.measure,
     }
     asked = _arguments(tuple(measures))
     if asked.hosts is not None:

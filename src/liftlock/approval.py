@@ -1,4 +1,4 @@
-"""Approvals: how many people must agree to a plan before its first host, and whether enough have. Pure.
+"""Approvals: how many people must agree to a plan before its first host, and who has. Pure.
 
 The policy's rules ask by release kind and number of planned hosts; of the rules that apply, the one with
 the most approvers counts. An approval is given to one very plan: a plan made again starts from none.
@@ -7,8 +7,20 @@ the most approvers counts. An approval is given to one very plan: a plan made ag
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
 
+from liftlock.ledger import Approved, Entry
 from liftlock.model import ApprovalRule, Plan, ReleaseKind
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Who agreed to a plan, what they noted, and when (UTC)."""
+
+    by: str
+    note: str
+    at: datetime
 
 
 def approvers_needed(rules: Iterable[ApprovalRule], kind: ReleaseKind, hosts: int) -> int:
@@ -18,8 +30,17 @@ def approvers_needed(rules: Iterable[ApprovalRule], kind: ReleaseKind, hosts: in
 
 
 def person(name: str) -> str:
-    """What makes two names the same person: neither case nor the space around them."""
+    """What makes two names the same person: neither case nor the space around and between its words."""
     return " ".join(name.split()).casefold()
+
+
+def approvals(entries: Iterable[Entry]) -> tuple[Approval, ...]:
+    """The approvals among one plan's entries; of each person the first."""
+    given: dict[str, Approval] = {}
+    for entry in entries:
+        if isinstance(entry.fact, Approved):
+            given.setdefault(person(entry.fact.by), Approval(entry.fact.by, entry.fact.note, entry.at))
+    return tuple(given.values())
 
 
 def unapproved(plan: Plan, people: Collection[str]) -> str:

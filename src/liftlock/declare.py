@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 
 from invoke import Collection, Context, Exit, task
 
-from liftlock.errors import ExitCode, InputError, LiftlockError
+from liftlock.errors import ExitCode, InputError, LiftlockError, Problem
 
 namespace = Collection()
+
+JSON = {"json": "Print JSON alone on stdout; what people read goes to stderr."}
+FLEET = {"fleet": "Which inventory (its name in inventories/); needed when there are several."}
+PLAN = {"plan": "A plan file, or the id that `plan` printed."}
 
 Body = Callable[..., ExitCode | None]
 
@@ -24,12 +28,18 @@ def declared(*positional: str, **help_texts: str) -> Callable[[Body], Body]:
         @functools.wraps(body)
         def run(context: Context, **arguments: Any) -> None:
             try:
+                if context.config.run.dry:
+                    raise InputError("--dry is no rehearsal: use plan, path, or notify --preview")
                 for name in positional:
                     if str(arguments[name]).startswith("-"):
                         raise InputError(f"{name.upper()} is missing: {arguments[name]} stands in its place")
                 code = body(context, **arguments)
             except LiftlockError as error:
                 _fail(error, as_json=arguments.get("json", False))
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                _fail(LiftlockError(f"{error.filename or 'this machine'}: {error.strerror}"), as_json=False)
             except KeyboardInterrupt:
                 raise Exit("liftlock: interrupted", code=ExitCode.INTERRUPTED) from None
             else:
@@ -43,11 +53,15 @@ def declared(*positional: str, **help_texts: str) -> Callable[[Body], Body]:
     return decorate
 
 
+def print_error(message: str, code: ExitCode, problems: Iterable[Problem] = ()) -> None:
+    """Print an error as `--json` promises it."""
+    told = {"message": message, "exit_code": int(code), "problems": [asdict(problem) for problem in problems]}
+    print(json.dumps({"error": told}, ensure_ascii=False, indent=2))
+
+
 def _fail(error: LiftlockError, *, as_json: bool) -> None:
     if as_json:
-        problems = [asdict(problem) for problem in getattr(error, "problems", ())]
-        told = {"message": str(error), "exit_code": int(error.exit_code), "problems": problems}
-        print(json.dumps({"error": told}, ensure_ascii=False, indent=2))
+        print_error(str(error), error.exit_code, getattr(error, "problems", ()))
     raise Exit("\n".join(f"liftlock: {line}" for line in str(error).splitlines()), code=error.exit_code)
 
 

@@ -31,7 +31,7 @@ M = TypeVar("M", bound=BaseModel)
 
 _DEPTH = 50
 _TAG = "tag:yaml.org,2002:"
-_SCALARS: dict[str, Callable[[str], Any]] = {
+SCALARS: dict[str, Callable[[str], Any]] = {
     f"{_TAG}str": str,
     f"{_TAG}int": int,
     f"{_TAG}float": float,
@@ -77,11 +77,11 @@ def read(text: str, file: str, shape: type[M], *, empty_ok: bool = False) -> M:
     Raises InputError with every problem found, in the order they stand in `file`.
     """
     with garbage_collection_resting():
-        root = _compose(text, file)
+        root = compose(text, file)
         if root is None and not empty_ok:
             raise InputError([Problem(file, "is empty", line=1, column=1)])
         mistakes: list[tuple[yaml.Node, str]] = []
-        value = {} if root is None else _value(root, {}, mistakes)
+        value = {} if root is None else value_of(root, {}, mistakes)
         if mistakes:
             raise InputError(_sorted(_at(node, file, (), message) for node, message in mistakes))
         try:
@@ -97,7 +97,7 @@ def refusal(text: str, file: str, findings: Iterable[tuple[Path, str]]) -> Input
     A path that does not exist is placed at its nearest parent that does.
     """
     with garbage_collection_resting():
-        root = _compose(text, file)
+        root = compose(text, file)
     return InputError(_sorted(_at(_find(root, path), file, path, message) for path, message in findings))
 
 
@@ -113,7 +113,7 @@ def garbage_collection_resting() -> Iterator[None]:
             gc.enable()
 
 
-def _compose(text: str, file: str) -> yaml.Node | None:
+def compose(text: str, file: str) -> yaml.Node | None:
     """The tree of nodes, or None for a document without any. Raises InputError for what is not YAML."""
     control = yaml.reader.Reader.NON_PRINTABLE.search(text)
     if control:
@@ -136,11 +136,11 @@ def _syntax(error: yaml.MarkedYAMLError) -> str:
     return ", ".join(part for part in (error.context, error.problem) if part)
 
 
-def _value(node: yaml.Node, known: dict[int, Any], mistakes: list[tuple[yaml.Node, str]]) -> Any:
+def value_of(node: yaml.Node, known: dict[int, Any], mistakes: list[tuple[yaml.Node, str]]) -> Any:
     """What a node stands for. Aliases share one value (`known`), so nesting them cannot multiply the work."""
     if isinstance(node, yaml.ScalarNode):
         try:
-            return _SCALARS[node.tag](node.value)
+            return SCALARS[node.tag](node.value)
         except (KeyError, ValueError):
             mistakes.append((node, f"the tag {_short(node.tag)} is not read here: leave it out"))
             return None
@@ -151,7 +151,7 @@ def _value(node: yaml.Node, known: dict[int, Any], mistakes: list[tuple[yaml.Nod
     if isinstance(node, yaml.SequenceNode):
         items: list[Any] = []
         known[id(node)] = items
-        items.extend(_value(item, known, mistakes) for item in node.value)
+        items.extend(value_of(item, known, mistakes) for item in node.value)
         return items
     fields: dict[str, Any] = {}
     known[id(node)] = fields
@@ -161,7 +161,7 @@ def _value(node: yaml.Node, known: dict[int, Any], mistakes: list[tuple[yaml.Nod
         elif key.value in fields:
             mistakes.append((key, f"`{key.value}` is written twice in the same mapping"))
         else:
-            fields[key.value] = _value(item, known, mistakes)
+            fields[key.value] = value_of(item, known, mistakes)
     return fields
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from datetime import datetime
 from threading import Event
 
 from liftlock import ledger, outcome
@@ -23,6 +24,7 @@ from liftlock.rollout import (
     Done,
     Halt,
     LeaveOut,
+    OpenWave,
     Pause,
     Reconcile,
     RollBack,
@@ -43,7 +45,8 @@ class Engine:
     """Carries out one plan. `releases` by version and `hosts` by name must cover the plan.
 
     `on_entry` is called after every recorded fact, with the progress it led to. Set `stop` to finish
-    the hosts in hand and start no others. A `patient` engine waits for windows to open.
+    the hosts in hand and start no others. A `patient` engine waits for windows to open, and says so
+    through `on_pause`.
     """
 
     plan: Plan
@@ -54,6 +57,7 @@ class Engine:
     clock: Clock
     session: str
     controller: str
+    on_pause: Callable[[str], None] = lambda _reason: None
     on_entry: Callable[[Entry, Progress], None] = lambda _entry, _progress: None
     stop: Event = field(default_factory=Event)
     patient: bool = False
@@ -96,9 +100,12 @@ class Engine:
                 case LeaveOut(hosts):
                     for name, how, why in hosts:
                         self.record(ledger.LeftOut(host=name, outcome=how, reason=why))
+                case OpenWave(wave, hosts):
+                    self.record(ledger.WaveOpened(wave=wave, hosts=hosts))
                 case Bake():
                     self._bake(step)
-                case Pause(until) if self.patient:
+                case Pause(datetime() as until, reason) if self.patient:
+                    self.on_pause(reason)
                     self.clock.sleep((until - self.clock.now()).total_seconds())
                 case Pause():
                     return step
@@ -130,7 +137,9 @@ class Engine:
         started = ledger.Started(
             host=name, attempt=attempt, action=action, from_version=there, to_version=back, session=self.session
         )
-        ticket = Ticket(self.plan.id, attempt, fence=self.record(started).seq)
+        # Time, not the entry's number: a host outlives a ledger, and a new ledger counts from 1 again.
+        fence = int(self.record(started).at.timestamp() * 1000)
+        ticket = Ticket(self.plan.id, attempt, fence)
         work = self._upgrade if action is Action.UPGRADE else self._roll_back
         self._submit(name, lambda name: work(name, ticket))
 

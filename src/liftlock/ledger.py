@@ -87,7 +87,7 @@ class Replanned:
     """Made again from changed files, the plan came out the same: these inputs are as good as its own."""
 
     fact: Literal["replanned"] = "replanned"
-    inputs: Mapping[str, str]
+    inputs: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +111,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """An attempt begins: written before the host is touched. Its entry's `seq` is the fence."""
+    """An attempt begins: written before the host is touched. Its entry's time is the fence."""
 
     fact: Literal["started"] = "started"
     host: str
@@ -141,6 +141,15 @@ class Switched:
     attempt: int
     version: str
     seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveOpened:
+    """These hosts are the next wave, each in its first or one in which it was not attempted; only by evidence."""
+
+    fact: Literal["wave_opened"] = "wave_opened"
+    wave: int
+    hosts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +231,7 @@ Fact = (
     | Started
     | Voided
     | Switched
+    | WaveOpened
     | Baking
     | Ailing
     | Ended

@@ -6,6 +6,8 @@ a missing argument; both are put right here, for `liftlock` and, through `before
 
 from __future__ import annotations
 
+import inspect
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
@@ -15,11 +17,24 @@ from invoke import Collection, Exit, ParseError, Program
 from invoke.parser import Parser, ParserContext
 
 from liftlock import __version__
+from liftlock.declare import print_error
 from liftlock.errors import ExitCode
+
+KEPT = {"complete", "debug", "help", "list", "list-depth", "list-format", "print-completion-script", "version"}
+"""Invoke's own options that mean something here, and that the help shows."""
 
 
 class Liftlock(Program):
-    """Invoke's program with exit code 2 for words it cannot parse."""
+    """Invoke's program with exit code 2 for words it cannot parse, and a help that shows what means something here."""
+
+    def print_help(self) -> None:
+        """Print what `liftlock` and `liftlock --help` say: the tasks in the order of a release's life."""
+        print(f"Usage: {self.binary} TASK [words] [--options], and {self.binary} TASK --help\n")
+        for name, made in self.collection.tasks.items():
+            print(f"  {name:<10}{(inspect.getdoc(made) or '').splitlines()[0]}")
+        print("\nOptions:\n")
+        shown = [argument for argument in self.core_args() if argument.name in KEPT]
+        self.print_columns(ParserContext(args=shown).help_tuples())
 
     def parse_core(self, argv: list[str] | None) -> None:
         """Parse the words before the first task."""
@@ -43,7 +58,11 @@ def main() -> None:
     from liftlock.tasks import namespace
 
     program = Liftlock(version=__version__, namespace=namespace, name="liftlock", binary="liftlock")
-    program.run(_help_first(sys.argv))
+    try:
+        program.run(_help_first(sys.argv))
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.DONE)
 
 
 def before_parsing(namespace: Collection, argv: Sequence[str]) -> None:
@@ -53,7 +72,7 @@ def before_parsing(namespace: Collection, argv: Sequence[str]) -> None:
     """
     if not argv[0].endswith(("inv", "invoke", "invoke/__main__.py")):
         return
-    program = Program(namespace=None)
+    program = Program()
     words = _help_first(list(argv))
     if words != list(argv):
         Liftlock(namespace=namespace, name="inv", binary="inv").run(words)
@@ -71,6 +90,8 @@ def _refusing(parse: Callable[[], None]) -> None:
     try:
         parse()
     except ParseError as error:
+        if "--json" in sys.argv:
+            print_error(str(error), ExitCode.INPUT_REFUSED)
         raise Exit(f"liftlock: {error}", code=ExitCode.INPUT_REFUSED) from None
 
 

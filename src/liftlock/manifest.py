@@ -2,25 +2,25 @@
 
 `product.yaml` says what is installed and how, `<version>.yaml` declares one release; docs/files.md shows both.
 
-Version policy: versions are PEP 440 as `packaging` orders them, always quoted. Refused, because their order or
-identity is in doubt: what PEP 440 cannot parse (`4.2.1.SP1`, `1:2.3-4`), local versions (`4.2.1+hot5`, which
-also matches `==4.2.1`), post-releases written with a dash (`4.2.1-1`), and epochs (`1!2.0`, no name for a folder).
-Pre-releases are versions like any other here, but nothing chooses one unless it is named.
+What may be a version, and how versions are ordered and matched, is the policy of `liftlock.version`; conditions on the
+facts of a host are those of `liftlock.condition`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import PurePath
 from typing import Annotated, Self
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import Version as ParsedVersion
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic_core import PydanticKnownError
 
+from liftlock.condition import check
 from liftlock.document import Shape, read, refusal
 from liftlock.errors import InputError, Problem
 from liftlock.fields import (
@@ -38,7 +38,18 @@ from liftlock.fields import (
     Version,
     matching,
 )
-from liftlock.model import Artifact, Catalogue, Health, Product, Release, ReleaseKind
+from liftlock.model import (
+    Artifact,
+    BlockedEdge,
+    Catalogue,
+    Channel,
+    Health,
+    Product,
+    Release,
+    ReleaseKind,
+    SupportLine,
+)
+from liftlock.version import parsed
 
 
 def _http(url: str) -> str:
@@ -61,11 +72,38 @@ def _relative(path: str) -> str:
     return path
 
 
+def _condition(text: str) -> str:
+    check(text)
+    return text
+
+
+def _day(value: object) -> date:
+    wrong = ValueError(f"`{str(value)[:60]}` is not a day such as 2026-10-01")
+    if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
+        raise wrong
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise wrong from None
+
+
+def _each_once(names: list[str]) -> list[str]:
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"`{twice}` stands there twice")
+    return names
+
+
 _version_key = matching(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}", "the name of a field: letters, digits and `._-`")
+_line_of_releases = matching(r"[0-9]{1,9}(\.[0-9]{1,9}){0,2}", 'a line of releases such as "1.4", for every 1.4.x')
+
+_Condition = Annotated[Line, AfterValidator(_condition)]
+_Day = Annotated[date, BeforeValidator(_day)]
+_Range = Annotated[str, AfterValidator(_specifier)]
+_Url = Annotated[Line, AfterValidator(_http)]
 
 
 class _Health(Shape):
-    url: Annotated[Line, AfterValidator(_http)] | None = None
+    url: _Url | None = None
     command: Line | None = None
     version_key: Annotated[str, AfterValidator(_version_key)] = "version"
     times: Count = 3
@@ -88,6 +126,8 @@ class _Product(Shape):
     restart: Line | None = None
     backup: Line | None = None
     environment: dict[Variable, Setting] = Field(default_factory=dict)
+    support: dict[Annotated[str, AfterValidator(_line_of_releases)], _Day] = Field(default_factory=dict)
+    roles: Annotated[list[Name], AfterValidator(_each_once)] = Field(default_factory=list)
 
 
 class _Artifact(Shape):
@@ -96,13 +136,38 @@ class _Artifact(Shape):
     length: Count
 
 
+class _Stop(Shape):
+    when: _Condition = ""
+    settled: Name = ""
+
+
+def _stop(value: object) -> object:
+    """A stop with nothing to add may be written `true`, none `false`."""
+    if isinstance(value, bool):
+        return _Stop() if value else None
+    if isinstance(value, dict):
+        return value
+    raise PydanticKnownError("bool_type")
+
+
+class _Blocked(Shape):
+    from_versions: Annotated[Line, AfterValidator(_specifier)] = Field(alias="from")
+    reason: Line
+    url: _Url = ""
+    when: _Condition = ""
+
+
 class _Release(Shape):
     version: Version
     kind: ReleaseKind
     artifact: _Artifact
     summary: Texts
-    requires: Annotated[str, AfterValidator(_specifier)] = ""
-    stop: Flag = False
+    requires: _Range = ""
+    stop: Annotated[_Stop | None, BeforeValidator(_stop)] = None
+    blocked: list[_Blocked] = Field(default_factory=list)
+    channel: Channel = Channel.STABLE
+    released: _Day | None = None
+    needs: dict[Name, _Range] = Field(default_factory=dict)
     backup: Flag = False
     expected: Length = timedelta(minutes=10)
     downtime: Span = timedelta(minutes=1)
@@ -114,8 +179,14 @@ class _Release(Shape):
 def read_product(text: str, file: str) -> Product:
     """The product that `product.yaml` declares. Raises InputError with every problem and its place."""
     shape = read(text, file, _Product)
-    given = shape.model_dump(exclude={"product", "health"})
-    return Product(name=shape.product, health=Health(**shape.health.model_dump()), **given)
+    given = shape.model_dump(exclude={"product", "health", "support", "roles"})
+    return Product(
+        name=shape.product,
+        health=Health(**shape.health.model_dump()),
+        support=tuple(SupportLine(line, shape.support[line]) for line in sorted(shape.support, key=parsed)),
+        roles=tuple(shape.roles),
+        **given,
+    )
 
 
 def read_release(text: str, file: str) -> Release:
@@ -129,8 +200,16 @@ def read_release(text: str, file: str) -> Release:
     if shape.version != place.name.removesuffix(".yaml"):
         wanted = f"`{shape.version}` must be the name of its file: {shape.version}.yaml, not {place.name}"
         raise refusal(text, file, [(("version",), wanted)])
-    given = shape.model_dump(exclude={"artifact"})
-    return Release(product=place.parent.name, artifact=Artifact(**shape.artifact.model_dump()), **given)
+    given = shape.model_dump(exclude={"artifact", "stop", "blocked"})
+    return Release(
+        product=place.parent.name,
+        artifact=Artifact(**shape.artifact.model_dump()),
+        stop=shape.stop is not None,
+        stop_when=shape.stop.when if shape.stop else "",
+        settled_gate=shape.stop.settled if shape.stop else "",
+        blocked=tuple(BlockedEdge(**block.model_dump()) for block in shape.blocked),
+        **given,
+    )
 
 
 def catalogue(product: Product, releases: Iterable[Release]) -> Catalogue:
@@ -139,10 +218,10 @@ def catalogue(product: Product, releases: Iterable[Release]) -> Catalogue:
     Raises InputError when two releases are the same version (`1.5` and `1.5.0`), or when a release asks for a
     backup that the product has no command for.
     """
-    ordered = sorted(releases, key=lambda release: ParsedVersion(release.version))
+    ordered = sorted(releases, key=lambda release: parsed(release.version))
     problems = []
     for older, newer in pairwise(ordered):
-        if ParsedVersion(older.version) == ParsedVersion(newer.version):
+        if parsed(older.version) == parsed(newer.version):
             same = f"`{newer.version}` is the same version as `{older.version}`: remove one"
             problems.append(Problem(_file(product, newer), same, "version"))
     for release in ordered:

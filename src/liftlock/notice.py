@@ -206,9 +206,17 @@ def unsent(letters: Iterable[Letter], standing: Mapping[str, Dispatch]) -> tuple
     return to_send, ambiguous
 
 
-def untold(plan: Plan, customer: str, sent: datetime | None, now: datetime) -> str:
-    """Why this customer's hosts are not free yet; empty when the notice of this plan was sent long enough ago."""
-    lead = plan.policy.notice_lead[plan.kind]
+def promised_leads(plan: Plan) -> dict[str, timedelta]:
+    """How long before the work each customer with planned hosts is owed the notice: what the plan promised it.
+
+    A plan that does not name its customers owes all of them what its policy says for its kind.
+    """
+    by_kind = plan.policy.notice_lead[plan.kind]
+    return {host.customer: by_kind for host in plan.hosts} | {one.name: one.lead for one in plan.customers}
+
+
+def untold(plan: Plan, customer: str, lead: timedelta, sent: datetime | None, now: datetime) -> str:
+    """Why this customer's hosts are not free yet; empty when the notice of this plan was sent `lead` ago or longer."""
     promise = f"{_hours(lead)} before the work ({plan.kind.value} release)"
     if sent is None:
         return (
@@ -217,7 +225,8 @@ def untold(plan: Plan, customer: str, sent: datetime | None, now: datetime) -> s
         )
     if sent + lead > now:
         return (
-            f"{customer} was sent the notice of plan {plan.id[:8]} at {_utc(sent)}, but is owed it {promise};"
+            f"{customer} was sent the notice of plan {plan.id[:8]} at {sent.astimezone(UTC):%Y-%m-%d %H:%M} UTC,"
+            f" but is owed it {promise};"
             f" its hosts are free from {_utc(sent + lead)} on"
         )
     return ""

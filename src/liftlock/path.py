@@ -1,16 +1,20 @@
-"""Paths: which releases a host passes through on its way to the wanted one.
+"""Paths: which releases a host passes through on its way to the wanted one, and the rule behind each hop.
 
-The rules, all judged by the order of PEP 440:
+The rules; versions are ordered and matched by the policy of `liftlock.version`:
 
-1. Only upwards: every hop leads to a newer version. A downgrade is never planned.
-2. A release's `requires` is judged against the version the host has before that hop. A pre-release
-   counts there like any other version, by its order alone (`>=1.4` accepts `1.5rc1`, `<1.5` and
-   `>=1.5` do not), and a local part (`1.4.2+hot5`) is ignored unless the specifier names one.
-3. A stop newer than the observed version is never passed by: its line (`X.Y`) is entered at the
-   newest release of that line that is not newer than the wanted one. A pre-release is that release
-   only when it is the wanted one, or the stop itself with no final release after it.
-4. Otherwise a pre-release is on a path only as the wanted version.
-5. The path with the fewest hops wins; among those, the one whose earliest differing hop is newer.
+1. Only upwards: every hop leads to a newer version. Downwards only when that is asked for, and then in one hop straight
+   to the wanted release: its `requires` is about upgrades and does not bar it, a block does.
+2. A release's `requires` is judged against the version that the host has before that hop.
+3. A hop is never taken where the release blocks it: the version before the hop is in a block's `from`, and the block's
+   condition, if it has one, holds on the host.
+4. A stop newer than the observed version, whose condition, if it has one, holds on the host, is never passed by: its
+   line (`X.Y`) is entered at the newest release of that line that is not newer than the wanted one, and no other.
+5. A pre-release is on a path only as the wanted release, or as a stop that has no final release after it in its line. A
+   candidate only as the wanted release or, when that is a candidate itself, on the way to it within the same line.
+   What is not offered in this way is no stop either.
+6. The path with the fewest hops wins; among those, the one whose earliest differing hop is newer.
+
+When the facts of a host give a condition on the way no answer there is no path: a guess would not be safe.
 """
 
 from __future__ import annotations
@@ -18,39 +22,49 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
+from types import MappingProxyType
 
-from packaging.specifiers import SpecifierSet
-from packaging.version import InvalidVersion, Version
+from packaging.version import InvalidVersion
 
+from liftlock.condition import Facts, UndecidedError, explain, facts_in
 from liftlock.errors import ExitCode, InputError, LiftlockError
+from liftlock.ground import NAMED, Ground, bar, blocked, in_front, survey, survey_downwards
 from liftlock.model import Catalogue, Hop, Release
+from liftlock.version import meets, parsed
 
-_NEAREST_NAMED = 3
+_NO_FACTS: Facts = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class _Ground:
-    """Where a path may go: its two ends, the releases it may use (newest first), and what it must not pass by.
+class Cut:
+    """Why a release cannot be taken from the versions that can be reached: its `requires`, or the reason of a block."""
 
-    `entries` are the versions at which stops are taken, each with the stop that demands it (rule 3).
-    """
+    version: str
+    from_versions: tuple[str, ...]
+    requires: str = ""
+    reason: str = ""
+    url: str = ""
 
-    observed: str
-    goal: Release
-    steps: tuple[Release, ...]
-    entries: Mapping[str, str]
+    def __str__(self) -> str:
+        if self.requires:
+            return f"{self.version} requires {self.requires}"
+        return blocked(self.version, self.from_versions, self.reason, self.url)
 
 
 class NoPathError(LiftlockError):
-    """No path leads to the wanted version; `reason` says why in words, `nearest` names what can be reached."""
+    """No path leads to the wanted version; `reason` says why in words.
+
+    `nearest` names the newest versions that can be reached, `cuts` every release beyond them that would lead on, with
+    what bars it; both are empty when the reason is another.
+    """
 
     exit_code = ExitCode.REFUSED
 
-    def __init__(self, reason: str, nearest: Sequence[str] = ()) -> None:
+    def __init__(self, reason: str, nearest: Sequence[str] = (), cuts: Sequence[Cut] = ()) -> None:
         self.reason = reason
         self.nearest = tuple(nearest)
+        self.cuts = tuple(cuts)
         super().__init__(reason)
 
 
@@ -63,124 +77,140 @@ def find_release(catalogue: Catalogue, version: str) -> Release:
     raise InputError(f"{catalogue.product.name} has no release {version}; there are: {known}")
 
 
-def find_path(catalogue: Catalogue, observed: str, wanted: str) -> tuple[Hop, ...]:
+def relevant_facts(catalogue: Catalogue) -> tuple[str, ...]:
+    """The names of the facts that any condition of the catalogue asks for, sorted.
+
+    Hosts with the same observed version that agree in these facts have the same path.
+    """
+    conditions = {release.stop_when for release in catalogue.releases}
+    conditions |= {block.when for release in catalogue.releases for block in release.blocked}
+    return tuple(sorted({name for condition in conditions for name in facts_in(condition)}))
+
+
+def find_path(
+    catalogue: Catalogue, observed: str, wanted: str, facts: Facts = _NO_FACTS, *, downgrade: bool = False
+) -> tuple[Hop, ...]:
     """The hops from the observed to the wanted version by the rules above; none when they are equal.
 
-    Raises NoPathError when the observed version cannot be ordered, is newer than the wanted one, or
-    no path obeys the rules; InputError when the catalogue has no release `wanted`.
+    `facts` are the host's. With `downgrade` a host with a newer version goes down to the wanted one; why that is wanted
+    is for the caller to record. Raises NoPathError when the observed version cannot be ordered, is newer than the
+    wanted one, or no path obeys the rules; InputError when the catalogue has no release `wanted`.
     """
     goal = find_release(catalogue, wanted)
-    start = _observed_version(observed)
-    if start > _version(wanted):
-        raise NoPathError(f"has {observed}, newer than {wanted}; downgrades are not planned")
-    if start == _version(wanted):
+    try:
+        start = parsed(observed)
+    except InvalidVersion:
+        raise NoPathError(f"the version {observed!r} cannot be ordered: it is not a PEP 440 version") from None
+    if start == parsed(wanted):
         return ()
-    ground = _survey(catalogue, observed, goal)
+    try:
+        if start > parsed(wanted):
+            return (_downgrade(observed, goal, facts, asked_for=downgrade),)
+        ground = survey(catalogue, observed, goal, facts)
+    except UndecidedError as error:
+        raise NoPathError(str(error)) from None
     came_from = _search(ground)
     if wanted not in came_from:
         raise _no_path(ground, came_from)
     return tuple(_hops(ground, came_from))
 
 
-def _survey(catalogue: Catalogue, observed: str, goal: Release) -> _Ground:
-    start, end = _version(observed), _version(goal.version)
-    ahead = [release for release in catalogue.releases if start < _version(release.version) <= end]
-    ahead.sort(key=lambda release: _version(release.version), reverse=True)
-    entries: dict[str, str] = {}
-    for stop in ahead:
-        if stop.stop:
-            entries.setdefault(_entry(stop, ahead, goal).version, stop.version)
-    usable = (r for r in ahead if r is goal or r.version in entries or not _version(r.version).is_prerelease)
-    return _Ground(observed, goal, tuple(usable), entries)
+def _downgrade(observed: str, goal: Release, facts: Facts, *, asked_for: bool) -> Hop:
+    if not asked_for:
+        raise NoPathError(f"has {observed}, newer than {goal.version}; downgrades are not planned")
+    ground = survey_downwards(observed, goal, facts)
+    if reason := bar(ground, observed, ground.goal):
+        raise NoPathError(f"no downgrade: {reason}", cuts=_cuts(ground, ground.goal, [observed]))
+    return Hop(observed, goal.version, "downgrade")
 
 
-def _entry(stop: Release, ahead: Sequence[Release], goal: Release) -> Release:
-    """The release at which a stop is taken (rule 3)."""
-    for release in ahead[: ahead.index(stop)]:
-        if _line(release) == _line(stop) and (release is goal or not _version(release.version).is_prerelease):
-            return release
-    return stop
-
-
-def _search(ground: _Ground) -> dict[str, str]:
+def _search(ground: Ground) -> dict[str, str]:
     """Breadth first, newest first, up to the goal: each version reached, with the version before it."""
     came_from = {ground.observed: ""}
     queue = deque([ground.observed])
     while queue and ground.goal.version not in came_from:
         here = queue.popleft()
-        for version in _within_reach(ground, here):
-            if version not in came_from:
-                came_from[version] = here
-                queue.append(version)
+        for release in in_front(ground, here):
+            if release.version not in came_from and not bar(ground, here, release):
+                came_from[release.version] = here
+                queue.append(release.version)
     return came_from
 
 
-def _within_reach(ground: _Ground, here: str) -> Iterator[str]:
-    """The versions one hop away, newest first: newer, not beyond the next stop, and their requirement met."""
-    ahead = [release for release in ground.steps if _version(release.version) > _version(here)]
-    next_stop = next((n for n, r in reversed(list(enumerate(ahead))) if r.version in ground.entries), 0)
-    return (release.version for release in ahead[next_stop:] if _meets(here, release.requires))
-
-
-def _hops(ground: _Ground, came_from: Mapping[str, str]) -> Iterator[Hop]:
+def _hops(ground: Ground, came_from: Mapping[str, str]) -> Iterator[Hop]:
     by_version = {release.version: release for release in ground.steps}
     route = [ground.goal.version]
     while route[-1] != ground.observed:
         route.append(came_from[route[-1]])
     route.reverse()
-    for n, (here, there) in enumerate(pairwise(route), start=2):
-        yield Hop(here, there, _rule(ground, there, [by_version[version] for version in route[n:]]))
+    for (here, there), beyond in zip(pairwise(route), [*route[2:], ""], strict=True):
+        later = by_version.get(beyond)
+        yield Hop(here, there, _rule(ground, here, there, later), _settled(ground, by_version[there]) if later else "")
 
 
-def _rule(ground: _Ground, version: str, later: Sequence[Release]) -> str:
-    """Why a hop is taken; neither the goal nor a stop, it can only be for the requirement of the one after it."""
-    if not later:
+def _rule(ground: Ground, here: str, version: str, later: Release | None) -> str:
+    """Why a hop is taken. Neither the goal nor a stop, it is for what bars the way past it to the release after it."""
+    if later is None:
         return "wanted release"
     if version not in ground.entries:
-        return f"{later[0].version} requires {later[0].requires}"
-    stop = ground.entries[version]
-    return "required stop" if stop == version else f"required stop {stop}, at its newest patch"
+        return bar(ground, here, later)
+    stop = ground.entries[version][0]
+    words = "required stop" if stop.version == version else f"required stop {stop.version}, at its newest patch"
+    return f"{words}, because {explain(stop.stop_when, ground.facts)}" if stop.stop_when else words
 
 
-def _no_path(ground: _Ground, came_from: Mapping[str, str]) -> NoPathError:
-    """The first release that must be taken and cannot be, and how far the host can get.
+def _settled(ground: Ground, release: Release) -> str:
+    """The gate for what goes on after a hop to a release, its own or that of a stop which is taken there."""
+    landed_on = (release, *ground.entries.get(release.version, ()))
+    return next((one.settled_gate for one in landed_on if one.settled_gate), "")
 
-    Nothing stands between that release and what was reached, so its own requirement bars the way.
-    """
+
+def _no_path(ground: Ground, reached: Mapping[str, str]) -> NoPathError:
+    """How far the host can get, and what cuts the way to the first release that must be taken and cannot be."""
     barrier = next(
         release
         for release in reversed(ground.steps)
-        if (release is ground.goal or release.version in ground.entries) and release.version not in came_from
+        if (release is ground.goal or release.version in ground.entries) and release.version not in reached
     )
-    nearest = [release.version for release in ground.steps if release.version in came_from][:_NEAREST_NAMED]
-    name = barrier.version if barrier is ground.goal else f"the required stop {barrier.version}"
+    before = sorted((version for version in reached if barrier in in_front(ground, version)), key=parsed, reverse=True)
+    cuts = [
+        cut
+        for release in _leading_on(ground, before, barrier)
+        for cut in _cuts(ground, release, [here for here in before if parsed(here) < parsed(release.version)])
+    ]
+    nearest = [release.version for release in ground.steps if release.version in reached][:NAMED]
     within = f"nearest reachable: {', '.join(nearest)}" if nearest else "no other release can be reached"
+    name = "" if barrier is ground.goal else "the required stop "
     way = f"no path from {ground.observed} to {ground.goal.version}"
-    return NoPathError(f"{way}: {name} requires {barrier.requires}; {within}", nearest)
+    return NoPathError(f"{way}: {name}{_in_words(cuts)}; {within}", nearest, cuts)
 
 
-def _observed_version(text: str) -> Version:
-    try:
-        return _version(text)
-    except InvalidVersion:
-        raise NoPathError(f"the version {text!r} cannot be ordered: it is not a PEP 440 version") from None
+def _in_words(cuts: Sequence[Cut]) -> str:
+    """The first cuts in a sentence; of releases that are cut off for the same reason, the newest stands for all."""
+    barrier = cuts[0].version
+    once = {(cut.requires, cut.reason, cut.url): cut for cut in cuts if cut.version != barrier}
+    first = [cut for cut in cuts if cut.version == barrier]
+    others = [cut for why, cut in once.items() if why not in {(one.requires, one.reason, one.url) for one in first}]
+    return "; ".join(map(str, [*first, *others][:NAMED]))
 
 
-@lru_cache(maxsize=4096)
-def _version(text: str) -> Version:
-    return Version(text)
+def _leading_on(ground: Ground, before: Sequence[str], barrier: Release) -> list[Release]:
+    """The barrier and, oldest first, every release out of reach from which hops lead to it."""
+    found = [barrier]
+    for release in in_front(ground, before[-1]):
+        newer = (one for one in found if parsed(release.version) < parsed(one.version))
+        if release.version not in before and any(not bar(ground, release.version, one) for one in newer):
+            found.append(release)
+    return [barrier, *reversed(found[1:])]
 
 
-@lru_cache(maxsize=65536)
-def _meets(version: str, requires: str) -> bool:
-    return not requires or _specifiers(requires).contains(_version(version), prereleases=True)
-
-
-@lru_cache(maxsize=4096)
-def _specifiers(text: str) -> SpecifierSet:
-    return SpecifierSet(text)
-
-
-def _line(release: Release) -> tuple[int, int, int]:
-    version = _version(release.version)
-    return version.epoch, version.major, version.minor
+def _cuts(ground: Ground, release: Release, before: Sequence[str]) -> list[Cut]:
+    """What bars the hops to a release from each of these versions, where all are barred."""
+    allowed = [here for here in before if meets(here, release.requires)]
+    if not allowed:
+        return [Cut(release.version, tuple(before), requires=release.requires)]
+    found = []
+    for block in ground.blocks[release.version]:
+        if barred := tuple(here for here in allowed if meets(here, block.from_versions)):
+            found.append(Cut(release.version, barred, reason=block.reason, url=block.url))
+    return found

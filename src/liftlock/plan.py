@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 
 from liftlock.approval import approvers_needed
+from liftlock.bounds import with_stand_ins
+from liftlock.condition import Facts
+from liftlock.document import garbage_collection_resting
 from liftlock.errors import InputError
 from liftlock.model import (
     Catalogue,
@@ -20,24 +23,28 @@ from liftlock.model import (
     Plan,
     PlannedHost,
     Policy,
-    Window,
+    Prior,
 )
-from liftlock.path import NoPathError, find_path, find_release
+from liftlock.path import NoPathError, find_path, find_release, relevant_facts
 from liftlock.plan_document import plan_id
+from liftlock.timing import AND_BACK, Blocked, Openings, in_time
 from liftlock.waves import in_rollout_order, in_waves
-from liftlock.window import Blocked, first_fit, occurrences, why_blocked
+from liftlock.window import in_words
 
 _SPACE_FACTOR = 3  # the artifact itself, what it unpacks to, and room to spare for both
-_WINDOW_FACTOR = 2  # the upgrade and, should it fail, the rollback
 _NAMES_LISTED = 20
 
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """The path from one observed version and what it asks of a host; `refusal` when there is none."""
+    """The path from one observed version and what it asks of a host; `refusal` when there is none.
+
+    `needed` is the time for the upgrade and the way back, `work` says what takes so long.
+    """
 
     hops: tuple[Hop, ...] = ()
     needed: timedelta = timedelta()
+    work: str = ""
     free_bytes: int = 0
     refusal: str = ""
 
@@ -51,6 +58,7 @@ class _Standing:
     unseen: str = ""
 
 
+@garbage_collection_resting()
 def make_plan(
     catalogue: Catalogue,
     fleet: Fleet,
@@ -61,30 +69,35 @@ def make_plan(
     now: datetime,
     customers: Collection[str] = (),
     hosts: Collection[str] = (),
+    prior: Prior | None = None,
+    durations: Mapping[str, timedelta] | None = None,
+    waived: Collection[str] = (),
+    downgrade: str = "",
 ) -> Plan:
     """The plan that takes the fleet to the wanted version, with its id.
 
     `observations` are by host name; a host without one counts as unreachable. `customers` and `hosts`
-    narrow the plan: with both given a host must be in both. Raises InputError when a name or the
-    wanted version is unknown, when no host is left to consider, or when a wave cannot be read.
+    narrow the plan: with both given a host must be in both. `prior` is what is known of the failure rate, for
+    waves by evidence; None is next to nothing. `durations` are by version how long its hop took in the record; where
+    there are none, the manifest's estimate counts. `waived` with `notice` in it sets lead times aside.
+    `downgrade` is the reason for taking hosts with a newer version down to the wanted one; without one they are left
+    out. Raises InputError when a name or the wanted version is unknown, when no host is left to consider, or when a
+    wave cannot be read.
     """
     release = find_release(catalogue, wanted)
-    considered = _asked_for(fleet, customers, hosts)
+    considered = _asked_for(fleet, catalogue.product.name, customers, hosts)
+
+    asked = relevant_facts(catalogue)
 
     @cache
-    def route_from(version: str) -> _Route:
-        return _route(catalogue, version, wanted)
+    def route_of(version: str, facts: tuple[tuple[str, str | tuple[str, ...]], ...]) -> _Route:
+        return _route(catalogue, version, wanted, durations or {}, dict(facts), downgrade=bool(downgrade))
 
-    @cache
-    def stretches_of(customer: str) -> tuple[Window, ...]:
-        return occurrences(fleet.customers[customer], fleet.freezes, now)
+    def route_from(host: Host, version: str) -> _Route:
+        return route_of(version, tuple((name, host.facts[name]) for name in asked if name in host.facts))
 
-    @cache
-    def window_for(customer: str, needed: timedelta) -> Window | Blocked:
-        fit = first_fit(stretches_of(customer), needed)
-        return fit or Blocked(why_blocked(fleet.customers[customer], fleet.freezes, needed, now))
-
-    judged = [_judge(host, observations.get(host.name), wanted, route_from, window_for) for host in considered]
+    openings = Openings(fleet, catalogue.product.name, release.kind, policy, now.astimezone(UTC), "notice" in waived)
+    judged = [_judge(host, observations.get(host.name), wanted, route_from, openings) for host in considered]
     planned = in_rollout_order(fleet, (entry for entry in judged if isinstance(entry, PlannedHost)))
     draft = Plan(
         id="",
@@ -94,22 +107,48 @@ def make_plan(
         fleet=fleet.name,
         created_at=now.astimezone(UTC),
         policy=policy,
-        hosts=tuple(in_waves(planned, policy.waves)),
+        hosts=tuple(planned),
         exclusions=tuple(entry for entry in judged if isinstance(entry, Exclusion)),
         inputs=dict(inputs),
-        approvals=approvers_needed(policy.approvals, release.kind, len(planned)),
+        prior=prior,
+        waived=tuple(sorted(waived)),
+        downgrade=downgrade,
+        only_customers=tuple(sorted(customers)),
+        only_hosts=tuple(sorted(hosts)),
     )
-    return replace(draft, id=plan_id(draft))
+    timed = _in_waves_and_time(draft, openings)
+    timed = replace(timed, hosts=with_stand_ins(fleet, timed.hosts))
+    plan = replace(
+        timed,
+        approvals=approvers_needed(policy.approvals, release.kind, len(timed.hosts)),
+        estimates=_estimates(catalogue, timed.hosts, durations or {}),
+    )
+    return replace(plan, id=plan_id(plan))
 
 
-def _asked_for(fleet: Fleet, customers: Collection[str], hosts: Collection[str]) -> list[Host]:
-    """The hosts to consider, by name."""
+def _in_waves_and_time(draft: Plan, openings: Openings) -> Plan:
+    """The draft with waves and windows; hosts that find no slot once their wave is ready are left out of both."""
+    while True:
+        draft = replace(draft, hosts=tuple(in_waves(draft)))
+        timed, late = in_time(draft, openings)
+        if not late:
+            return timed
+        gone = {left.host for left in late}
+        left_out = sorted((*draft.exclusions, *late), key=lambda left: left.host)
+        staying = tuple(host for host in draft.hosts if host.name not in gone)
+        draft = replace(draft, hosts=staying, exclusions=tuple(left_out))
+
+
+def _asked_for(fleet: Fleet, product: str, customers: Collection[str], hosts: Collection[str]) -> list[Host]:
+    """The hosts to consider, by name: those that run the product, as far as the inventory says what they run."""
     _refuse_unknown("customer", customers, fleet.customers, fleet)
     _refuse_unknown("host", hosts, {host.name for host in fleet.hosts}, fleet)
     considered = [
         host
         for host in sorted(fleet.hosts, key=lambda host: host.name)
-        if (not customers or host.customer in customers) and (not hosts or host.name in hosts)
+        if (not customers or host.customer in customers)
+        and (not hosts or host.name in hosts)
+        and (not host.products or product in host.products)
     ]
     if (customers or hosts) and not considered:
         raise InputError(f"fleet {fleet.name} has no host of the customers and hosts asked for")
@@ -127,25 +166,36 @@ def _judge(
     host: Host,
     seen: Observation | None,
     wanted: str,
-    route_from: Callable[[str], _Route],
-    window_for: Callable[[str, timedelta], Window | Blocked],
+    route_from: Callable[[Host, str], _Route],
+    openings: Openings,
 ) -> PlannedHost | Exclusion:
-    """One host: planned, its wave still to be set, or left out."""
+    """One host: planned, its wave and with it its window still to be set, or left out."""
     leave_out = partial(Exclusion, host.name, host.customer)
     standing = _standing(host, seen)
     if isinstance(standing, Exclusion):
         return standing
-    route = route_from(standing.version)
+    route = route_from(host, standing.version)
     if refusal := route.refusal or _lack(seen, route):
         return leave_out(Outcome.REFUSED, f"{refusal} ({standing.note})" if standing.unseen else refusal)
     if not route.hops and standing.unseen:
         return leave_out(Outcome.UNREACHABLE_BEFORE, f"{standing.unseen}; the inventory expects {wanted} already")
     if not route.hops:
         return leave_out(Outcome.ALREADY_CURRENT, f"has {standing.version}")
-    window = window_for(host.customer, route.needed)
-    if isinstance(window, Blocked):
-        return leave_out(Outcome.DEFERRED, window.reason)
-    return PlannedHost(host.name, host.customer, 0, standing.version, route.hops, window, standing.note)
+    slot = openings.slot((host.customer, host.group), route.needed, route.work)
+    if isinstance(slot, Blocked):
+        return leave_out(Outcome.DEFERRED, slot.reason)
+    return PlannedHost(
+        name=host.name,
+        customer=host.customer,
+        wave=0,
+        observed=standing.version,
+        hops=route.hops,
+        window=slot,
+        note=standing.note,
+        needed=route.needed,
+        site=host.labels.get("site", ""),
+        redundancy=host.redundancy or "",
+    )
 
 
 def _standing(host: Host, seen: Observation | None) -> _Standing | Exclusion:
@@ -166,15 +216,46 @@ def _standing(host: Host, seen: Observation | None) -> _Standing | Exclusion:
     return _Standing(seen.installed)
 
 
-def _route(catalogue: Catalogue, version: str, wanted: str) -> _Route:
+def _route(
+    catalogue: Catalogue,
+    version: str,
+    wanted: str,
+    durations: Mapping[str, timedelta],
+    facts: Facts,
+    *,
+    downgrade: bool,
+) -> _Route:
     try:
-        hops = find_path(catalogue, version, wanted)
+        hops = find_path(catalogue, version, wanted, facts, downgrade=downgrade)
     except NoPathError as error:
         return _Route(refusal=error.reason)
     releases = [find_release(catalogue, hop.to_version) for hop in hops]
-    expected = sum((release.expected for release in releases), timedelta())
+    expected = [durations.get(release.version, release.expected) for release in releases]
     largest = max((release.artifact.length for release in releases), default=0)
-    return _Route(hops, expected * _WINDOW_FACTOR, largest * _SPACE_FACTOR)
+    return _Route(hops, sum(expected, timedelta()) * AND_BACK, _work(expected), largest * _SPACE_FACTOR)
+
+
+def _work(expected: Sequence[timedelta]) -> str:
+    """What a host's time goes into, such as `2 hops of 25 min and the way back`."""
+    hops = f"{len(expected)} hop{'s' if len(expected) > 1 else ''}"
+    alike = len(set(expected)) == 1
+    each = in_words(expected[0]) if alike else f"{in_words(sum(expected, timedelta()))} in all"
+    return f"{hops} of {each} and the way back"
+
+
+def _estimates(
+    catalogue: Catalogue, hosts: Iterable[PlannedHost], durations: Mapping[str, timedelta]
+) -> dict[str, str]:
+    """For every version on the way of a planned host, how long its hop is expected to take, and by what."""
+    paths = {id(host.hops): host.hops for host in hosts}
+    passed = {hop.to_version for hops in paths.values() for hop in hops}
+    return {
+        release.version: f"{in_words(durations[release.version])} by the record"
+        if release.version in durations
+        else f"{in_words(release.expected)} by its manifest"
+        for release in catalogue.releases
+        if release.version in passed
+    }
 
 
 def _lack(seen: Observation | None, route: _Route) -> str:

@@ -7,18 +7,22 @@ the old one, so folding 100 000 hosts stays linear.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
+from itertools import accumulate
 
 from immutables import Map
 
 from liftlock import ledger
 from liftlock.approval import person
+from liftlock.bounds import Bounds, Key, bounds_of, is_redundancy
 from liftlock.ledger import Entry
 from liftlock.model import Action, NoticeKind, NoticeState, Outcome, Plan, PlannedHost, Verdict
+from liftlock.notice import promised_leads
 
 
 class Standing(StrEnum):
@@ -50,6 +54,7 @@ class HostProgress:
     cause: str = ""
     lost_links: int = 0
     well: bool = False  # nothing was wrong with it when it was sent back
+    recall: str = ""  # why an operator wants it back, while nobody knows yet where it stands
 
 
 @dataclass(frozen=True)
@@ -69,22 +74,38 @@ class Lineup:
         return tuple(host.name for host in self.plan.hosts)
 
     @cached_property
+    def by_evidence(self) -> bool:
+        """Whether waves are opened by evidence; kept, as every entry asks."""
+        return self.plan.policy.by_evidence
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """How many hosts each wave of the plan has."""
+        counted = Counter(host.wave for host in self.plan.hosts)
+        return tuple(counted[wave] for wave in sorted(counted))
+
+    @cached_property
     def ends(self) -> tuple[int, ...]:
-        """For each wave, the place in `order` right after its last host."""
-        sizes: dict[int, int] = {}
-        for host in self.plan.hosts:
-            sizes[host.wave] = sizes.get(host.wave, 0) + 1
-        ends, total = [], 0
-        for wave in sorted(sizes):
-            total += sizes[wave]
-            ends.append(total)
-        return tuple(ends)
+        """For each wave of the plan, the place in `order` right after its last host."""
+        return tuple(accumulate(self.sizes))
 
-    def size(self, wave: int) -> int:
-        """How many hosts a wave has (waves count from 1)."""
-        return self.ends[wave - 1] - (self.ends[wave - 2] if wave > 1 else 0)
+    @cached_property
+    def leads(self) -> dict[str, timedelta]:
+        """How long before the work each customer must have been told."""
+        return promised_leads(self.plan)
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """For each host its place in `order`."""
+        return {name: place for place, name in enumerate(self.order)}
+
+    @cached_property
+    def bounds(self) -> Bounds:
+        """The bounds on what is acted on at once."""
+        return bounds_of(self.plan)
 
 
+_OUT_OF_SERVICE = frozenset({Outcome.FAILED, Outcome.UNREACHABLE, Outcome.UNREACHABLE_BEFORE})
 _UPGRADED = frozenset({Standing.SWITCHED, Standing.SUCCEEDED})
 _EMPTY: Map[str, None] = Map()
 
@@ -93,7 +114,11 @@ _EMPTY: Map[str, None] = Map()
 class Progress:
     """The state of one rollout after some of its entries. Start with `Progress.of(plan)`.
 
+    `busy` are by bound the hosts in hand, `down` by redundancy group those that are down and not in hand.
     `approved` are the people who agreed, `inputs` the files the plan was last made from and came out the same.
+    `sizes` is how many hosts each wave has, `ends` the place in the plan's order right after its last one. By
+    evidence there are only the waves that were opened, `waves` says which hosts are in them, and hosts that were
+    left out come free of them when the next controller takes over.
     """
 
     lineup: Lineup
@@ -101,8 +126,13 @@ class Progress:
     hosts: Map[str, HostProgress] = field(default_factory=Map)
     groups: Map[Standing, Map[str, None]] = field(default_factory=Map)
     settled: Map[int, int] = field(default_factory=Map)
+    busy: Map[Key, int] = field(default_factory=Map)
+    down: Map[Key, int] = field(default_factory=Map)
     cursor: int = 0
     baking: tuple[int, datetime] | None = None
+    sizes: tuple[int, ...] = ()
+    ends: tuple[int, ...] = ()
+    waves: Map[str, int] = field(default_factory=Map)
     verdicts: Map[str, ledger.Judged] = field(default_factory=Map)
     announced: Map[str, datetime] = field(default_factory=Map)
     waived: frozenset[str] = frozenset()
@@ -113,7 +143,9 @@ class Progress:
     @staticmethod
     def of(plan: Plan) -> Progress:
         """The progress of a plan that nobody has begun."""
-        return Progress(lineup=Lineup(plan), inputs=plan.inputs)
+        lineup = Lineup(plan)
+        sizes, ends = ((), ()) if lineup.by_evidence else (lineup.sizes, lineup.ends)
+        return Progress(lineup, sizes=sizes, ends=ends, inputs=plan.inputs, waived=frozenset(plan.waived))
 
     def group(self, standing: Standing) -> Map[str, None]:
         """The hosts that stand there."""
@@ -128,20 +160,41 @@ class Progress:
         return self.hosts.get(name) or HostProgress(Standing.FREE, origin=self.lineup.planned[name].observed)
 
     @property
+    def without_outcome(self) -> int:
+        """How many planned hosts have no outcome."""
+        return len(self.lineup.order) - sum(map(self.count, SETTLED))
+
+    @property
     def wave(self) -> int | None:
-        """The first wave that has a host without an outcome (from 1); None when every host has one."""
-        for number in range(1, len(self.lineup.ends) + 1):
-            if self.settled.get(number, 0) < self.lineup.size(number):
+        """The first wave that has a host without an outcome (from 1); None when every host has one.
+
+        By evidence it may be the one after the last that was opened: it is still to be.
+        """
+        for number, size in enumerate(self.sizes, start=1):
+            if self.settled.get(number, 0) < size:
                 return number
-        return None
+        return len(self.sizes) + 1 if self.without_outcome else None
+
+    def wave_of(self, name: str) -> int:
+        """The host's wave. By evidence it is only foretold as long as none was opened with the host."""
+        return self.waves.get(name) or self.lineup.planned[name].wave
+
+    def _wave_of(self, name: str) -> int:
+        """The host's wave; 0 as long as it is in none."""
+        return self.waves.get(name, 0) if self.lineup.by_evidence else self.lineup.planned[name].wave
 
     def untried(self, wave: int) -> Iterator[str]:
         """The wave's hosts that may be started, in order, as far as the record goes."""
-        planned = self.lineup.planned
-        yield from sorted(name for name in self.group(Standing.FREE) if planned[name].wave == wave)
-        for place in range(self.cursor, self.lineup.ends[wave - 1]):
+        yield from sorted(name for name in self.group(Standing.FREE) if self._wave_of(name) == wave)
+        for place in range(self.cursor, self.ends[wave - 1]):
             name = self.lineup.order[place]
-            if name not in self.hosts and planned[name].wave == wave:
+            if name not in self.hosts and self._wave_of(name) == wave:
+                yield name
+
+    def in_no_wave(self) -> Iterator[str]:
+        """By evidence: the hosts without an outcome that are in no opened wave, in rollout order."""
+        for name in self.lineup.order:
+            if name not in self.waves and (name not in self.hosts or self.hosts[name].standing is Standing.FREE):
                 yield name
 
     def with_entry(self, entry: Entry) -> Progress:
@@ -157,11 +210,14 @@ class Progress:
             case ledger.Voided():
                 return self._moved(fact.host, Standing.FREE, outcome=None, cause=fact.cause)
             case ledger.Switched():
+                recall = self.host(fact.host).recall
+                if recall:
+                    return self._moved(fact.host, Standing.AILING, outcome=None, cause=recall, well=True)
                 return self._moved(fact.host, Standing.SWITCHED, outcome=None, cause="")
             case ledger.Ailing():
                 return self._moved(fact.host, Standing.AILING, outcome=None, cause=fact.cause)
             case ledger.Recalled():
-                return self._moved(fact.host, Standing.AILING, outcome=None, cause=fact.reason, well=True)
+                return self._recalled(fact)
             case ledger.Aborted():
                 return replace(self, aborted=fact.reason)
             case ledger.Ended():
@@ -169,6 +225,8 @@ class Progress:
                 lost_links = part.lost_links + (fact.outcome is Outcome.UNKNOWN)
                 standing = _settles(fact.outcome, well=part.well and part.action is Action.ROLL_BACK)
                 return self._moved(fact.host, standing, outcome=fact.outcome, cause=fact.cause, lost_links=lost_links)
+            case ledger.WaveOpened() if fact.wave == len(self.sizes) + 1:  # said twice, it is opened once
+                return self._with_wave(fact.wave, fact.hosts)
             case ledger.Baking():
                 return replace(self, baking=(fact.wave, at)) if fact.session == self.session else self
             case ledger.Judged():
@@ -193,6 +251,26 @@ class Progress:
             progress = progress.with_entry(entry)
         return progress
 
+    def _with_wave(self, wave: int, names: Sequence[str]) -> Progress:
+        end = 1 + max(self.lineup.places[name] for name in names)
+        waves = self.waves.update(dict.fromkeys(names, wave))
+        return replace(self, sizes=(*self.sizes, len(names)), ends=(*self.ends, end), waves=waves)
+
+    def _without_wave(self, name: str) -> Progress:
+        if (wave := self.waves.get(name)) is None:
+            return self
+        sizes = (*self.sizes[: wave - 1], self.sizes[wave - 1] - 1, *self.sizes[wave:])
+        return replace(self, sizes=sizes, waves=self.waves.delete(name))
+
+    def _recalled(self, fact: ledger.Recalled) -> Progress:
+        """A host whose end is known goes back at once; another one as soon as it is found upgraded."""
+        part = self.host(fact.host)
+        if part.standing in _UPGRADED | {Standing.AILING} or part.outcome is Outcome.FAILED:
+            return self._moved(
+                fact.host, Standing.AILING, outcome=None, cause=fact.reason, well=part.outcome is not Outcome.FAILED
+            )
+        return self._moved(fact.host, part.standing, recall=fact.reason)
+
     def _started(self, fact: ledger.Started) -> Progress:
         before = self.host(fact.host)
         was_well = before.well if before.standing is Standing.AILING else before.standing in _UPGRADED
@@ -216,7 +294,7 @@ class Progress:
             progress = progress._moved(name, Standing.LOST)
         for name in tuple(self.group(Standing.LEFT_OUT)):
             if self.hosts[name].outcome is not Outcome.ALREADY_CURRENT:
-                progress = progress._moved(name, Standing.FREE, outcome=None)
+                progress = progress._moved(name, Standing.FREE, outcome=None)._without_wave(name)
         for name in tuple(self.group(Standing.FAILED)):
             if self.hosts[name].outcome is Outcome.UNREACHABLE:
                 progress = progress._moved(name, Standing.LOST)
@@ -233,10 +311,21 @@ class Progress:
         was, now = before is not None and before.standing in SETTLED, standing in SETTLED
         settled = self.settled.set(wave, self.settled.get(wave, 0) + now - was) if now != was else self.settled
         hosts = self.hosts.set(name, after)
-        return replace(self, hosts=hosts, groups=groups, settled=settled, cursor=self._advanced(hosts))
+        busy, down = self._counted(name, before, after)
+        cursor = self._advanced(hosts)
+        return replace(self, hosts=hosts, groups=groups, settled=settled, busy=busy, down=down, cursor=cursor)
 
-    def _wave_of(self, name: str) -> int:
-        return self.lineup.planned[name].wave
+    def _counted(
+        self, name: str, before: HostProgress | None, after: HostProgress
+    ) -> tuple[Map[Key, int], Map[Key, int]]:
+        """`busy` and `down` after a host has moved; as they were for one under no bound."""
+        busy, down = self.busy, self.down
+        for key in self.lineup.bounds.keys.get(name, ()):
+            if more := _in_hand(after) - _in_hand(before):
+                busy = busy.set(key, busy.get(key, 0) + more)
+            if is_redundancy(key) and (more := _is_down(after) - _is_down(before)):
+                down = down.set(key, down.get(key, 0) + more)
+        return busy, down
 
     def _advanced(self, hosts: Map[str, HostProgress]) -> int:
         cursor, order = self.cursor, self.lineup.order
@@ -252,6 +341,19 @@ class Progress:
         if judged.verdict is Verdict.PASSED:
             return ""
         return f"gate {judged.verdict}: {judged.reason}"
+
+
+def _in_hand(part: HostProgress | None) -> bool:
+    return part is not None and part.standing is Standing.IN_HAND
+
+
+def _is_down(part: HostProgress | None) -> bool:
+    """Whether it cannot stand in for another; a host that was well when it was recalled still can."""
+    if part is None:
+        return False
+    if part.standing in {Standing.FAILED, Standing.LEFT_OUT}:
+        return part.outcome in _OUT_OF_SERVICE
+    return part.standing is Standing.LOST or (part.standing is Standing.AILING and not part.well)
 
 
 def _settles(outcome: Outcome, *, well: bool) -> Standing:

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from liftlock.errors import LedgerError
-from liftlock.ledger import Ailing, Ended, Entry, LeftOut, Planned, Recalled, Started, Switched, Voided
+from liftlock.ledger import Ailing, Ended, Entry, LeftOut, Planned, Recalled, Started, Switched, Voided, WaveOpened
 from liftlock.model import Action, Outcome, Plan, ReleaseKind
 from liftlock.plan_document import from_document
 
@@ -28,11 +28,11 @@ class HostRecord:
     """What became of one host in one plan.
 
     `version` is the plan's, `observed` the one seen last on the host. `wave` is None for hosts that
-    the plan left out. `outcome` None means pending. `at` is when the last entry spoke of the host,
-    `seconds` the length of its last attempt, `attempts` how many were started, voided ones not
-    counted. `brought_back` says that nothing was wrong with it when it was rolled back: it went back with
-    its rollout, or at an operator's word. Causes and details come from hosts; they are free of control
-    characters here.
+    the plan left out; by evidence it is the one foretold until its own is opened. `outcome` None means
+    pending. `at` is when the last entry spoke of the host, `seconds` the length of its last attempt,
+    `attempts` how many were started, voided ones not counted. `brought_back` says that nothing was wrong
+    with it when it was rolled back: it went back with its rollout, or at an operator's word. Causes and
+    details come from hosts; they are free of control characters here.
     """
 
     plan: str
@@ -92,6 +92,16 @@ def host_records(entries: Iterable[Entry]) -> list[HostRecord]:
     return list(read_records(entries).hosts)
 
 
+def track_record(records: Iterable[HostRecord], product: str) -> tuple[int, int]:
+    """How many of the product's upgrades on record succeeded, and how many failed by themselves, over all plans.
+
+    Hosts whose end is unknown, and those that were fine when they were brought back, count as neither.
+    """
+    ended = [record for record in records if record.product == product]
+    succeeded = sum(record.outcome is Outcome.SUCCEEDED for record in ended)
+    return succeeded, sum(record.failed and not record.brought_back for record in ended)
+
+
 class _History:
     """One host while its entries fold: what holds now, and what held before the attempt in hand."""
 
@@ -99,6 +109,10 @@ class _History:
         self.now = self.before = record
         self.why_back = ("", "")
         self.well = False
+
+    def joins(self, wave: int) -> None:
+        """By evidence a host's wave is known when it is opened."""
+        self.now, self.before = replace(self.now, wave=wave), replace(self.before, wave=wave)
 
     def add(self, fact: object, at: datetime) -> None:
         match fact:
@@ -171,6 +185,9 @@ class _Fold:
                     self._plan(entry, document)
             case Started() | Switched() | Ailing() | Recalled() | Voided() | LeftOut() | Ended() as fact:
                 self._history(entry, fact.host).add(fact, entry.at)
+            case WaveOpened(wave=wave, hosts=hosts):
+                for host in hosts:
+                    self._history(entry, host).joins(wave)
             case _:
                 pass
 

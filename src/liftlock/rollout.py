@@ -4,24 +4,38 @@ The rules, in the order they are asked (each is a test in tests/unit/test_rollou
 
 1. A host of which nobody knows what happened is looked at before anything else starts.
 2. A host that was found ailing goes back at once.
-3. When more planned hosts have failed than the target allows, nothing new starts; hosts in hand
-   finish, upgraded hosts go back as far as the policy says, the others are watched to their end.
-4. Waves go in order; a wave begins when every host of the one before has an outcome.
+3. When more planned hosts have failed than the target allows, or so many of those attempted that a true rate
+   at the target is implausible, nothing new starts; hosts in hand finish, upgraded hosts go back as far as
+   the policy says, the others are watched to their end.
+4. Waves go in order; a wave begins when every host of the one before has an outcome, and when somebody in
+   the waves before was attempted at all (or the rule `canary` is waived). By evidence it is
+   opened then, as large as the outcomes so far allow.
 5. A host starts only when enough people approved the plan, its customer was told in time, its gates passed,
-   and its window is open.
+   and its window is open for as long as its upgrade and the way back may need; and only as many at once
+   as the bounds allow (`liftlock.bounds`).
 6. A wave ends with its bake: only hosts healthy on the wanted version until then have succeeded.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from liftlock.approval import unapproved
+from liftlock.bounds import Key, is_redundancy
 from liftlock.errors import ExitCode
-from liftlock.model import Outcome, Plan, RollbackScope
+from liftlock.evidence import FALSE_ALARM, refutes_target
+from liftlock.model import Outcome, Plan, PlannedHost, RollbackScope
 from liftlock.notice import untold
 from liftlock.progress import Progress, Standing
+from liftlock.waves import next_wave
+from liftlock.window import in_words
+
+_LOOK_AHEAD = 250  # hosts that bounds hold back are passed over so far; who is behind them starts when they have
+_ATTEMPTED = frozenset(Standing) - {Standing.FREE, Standing.LEFT_OUT}
+"""Where hosts stand that were attempted, or are being; those without an end yet count as succeeded until they fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +68,14 @@ class LeaveOut:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenWave:
+    """These hosts are the next wave."""
+
+    wave: int
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Bake:
     """Watch these hosts of a wave; `until` is None while the bake has not begun in this session."""
 
@@ -69,9 +91,9 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Nothing may start before `until`."""
+    """Nothing may start before `until`, or, when that is None, before somebody has done something about it."""
 
-    until: datetime
+    until: datetime | None
     reason: str
 
 
@@ -87,7 +109,7 @@ class Done:
     """Every planned host has an outcome."""
 
 
-Step = Upgrade | RollBack | Reconcile | LeaveOut | Bake | Wait | Pause | Halt | Done
+Step = Upgrade | RollBack | Reconcile | LeaveOut | OpenWave | Bake | Wait | Pause | Halt | Done
 
 
 def next_step(plan: Plan, progress: Progress, now: datetime) -> Step:
@@ -95,12 +117,17 @@ def next_step(plan: Plan, progress: Progress, now: datetime) -> Step:
     if lost := progress.group(Standing.LOST):
         return Reconcile(tuple(sorted(lost)))
     if ailing := progress.group(Standing.AILING):
-        return RollBack(tuple(sorted(ailing)), "found unhealthy, or recalled by an operator")
+        back = _back_now(progress, sorted(ailing))
+        return RollBack(back, "found unhealthy, or recalled by an operator") if back else Wait()
     if reason := stop_reason(plan, progress):
         return _wind_down(plan, progress, reason)
     wave = progress.wave
     if wave is None:
         return Done()
+    if wave > 1 and not plan.policy.by_evidence and "canary" not in progress.waived and _unseen(progress):
+        return Pause(None, f"no host runs {plan.version} yet: wave {wave} would be the first to try it")
+    if wave > len(progress.sizes):
+        return _open(plan, progress, wave, now)
     return _work_on(plan, progress, wave, now)
 
 
@@ -110,12 +137,32 @@ def stop_reason(plan: Plan, progress: Progress) -> str:
         return f"aborted: {progress.aborted}"
     failed = progress.count(Standing.FAILED)
     if failed <= plan.allowed_failures:
-        return ""
+        return _doubt(plan, progress, failed)
     return (
         f"budget: {failed} of {len(plan.hosts)} planned hosts failed, "
         f"{plan.policy.target_percent} % allows {plan.allowed_failures}"
         if plan.policy.max_failures is None
         else f"limit: {failed} of {len(plan.hosts)} planned hosts failed, the policy allows {plan.allowed_failures}"
+    )
+
+
+def _unseen(progress: Progress) -> bool:
+    """Whether everybody in the waves so far was left out: then nobody has shown that the release works."""
+    if any(progress.count(standing) for standing in _ATTEMPTED):
+        return False
+    left_out = progress.group(Standing.LEFT_OUT)
+    return not any(progress.host(name).outcome is Outcome.ALREADY_CURRENT for name in left_out)
+
+
+def _doubt(plan: Plan, progress: Progress, failed: int) -> str:
+    """What the attempts so far say against the target, when it is enough to stop (`evidence_against`); else empty."""
+    target, attempted = plan.policy.target_percent, sum(map(progress.count, _ATTEMPTED))
+    if not failed or not refutes_target(attempted - failed, failed, target):
+        return ""
+    failures = f"{failed} failure{'s' if failed > 1 else ''} in {attempted}"
+    return (
+        f"evidence: {failures} make a true rate of {target} % implausible "
+        f"(a release that has it is stopped so in at most {FALSE_ALARM * 100:.0f} % of rollouts)"
     )
 
 
@@ -136,13 +183,29 @@ def exit_code(plan: Plan, progress: Progress, last: Step) -> ExitCode:
     return ExitCode.DONE if met else ExitCode.STOPPED
 
 
+def _open(plan: Plan, progress: Progress, wave: int, now: datetime) -> OpenWave | LeaveOut:
+    """The next wave by evidence, of hosts that may start: as many as what this rollout has shown allows."""
+    succeeded, failed = progress.count(Standing.SUCCEEDED), progress.count(Standing.FAILED)
+    size = next_wave(plan, remaining=progress.without_outcome, succeeded=succeeded, failed=failed)
+    hosts: list[str] = []
+    leave: list[tuple[str, Outcome, str]] = []
+    for name in progress.in_no_wave():
+        if len(hosts) == size:
+            break
+        if why := _refusal(plan, progress, name, now):
+            leave.append((name, *why))
+        else:
+            hosts.append(name)
+    return LeaveOut(tuple(leave)) if leave else OpenWave(wave, tuple(hosts))
+
+
 def _wind_down(plan: Plan, progress: Progress, reason: str) -> Step:
     if progress.group(Standing.IN_HAND):
         return Wait()
     if back := _to_roll_back(plan, progress):
-        return RollBack(back, reason)
+        return RollBack(_back_now(progress, back), reason)
     if switched := progress.group(Standing.SWITCHED):
-        wave = min(progress.lineup.planned[name].wave for name in switched)
+        wave = min(map(progress.wave_of, switched))
         return _bake(plan, progress, wave)
     return Halt(reason)
 
@@ -150,11 +213,36 @@ def _wind_down(plan: Plan, progress: Progress, reason: str) -> Step:
 def _to_roll_back(plan: Plan, progress: Progress) -> tuple[str, ...]:
     if progress.aborted or plan.policy.rollback is RollbackScope.HOST:
         return ()
-    planned = progress.lineup.planned
-    failed_waves = {planned[name].wave for name in progress.group(Standing.FAILED)}
+    failed_waves = {progress.wave_of(name) for name in progress.group(Standing.FAILED)}
     upgraded = (*progress.group(Standing.SWITCHED), *progress.group(Standing.SUCCEEDED))
     everywhere = plan.policy.rollback is RollbackScope.ALL
-    return tuple(sorted(name for name in upgraded if everywhere or planned[name].wave in failed_waves))
+    return tuple(sorted(name for name in upgraded if everywhere or progress.wave_of(name) in failed_waves))
+
+
+def _back_now(progress: Progress, names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the hosts that go back now: who is ailing at once, who is well as the bounds allow.
+
+    The last of a redundancy group that stands goes back, too, when no other of it is in hand.
+    """
+    back: list[str] = []
+    taken: Counter[Key] = Counter()
+    for name in names:
+        part = progress.host(name)
+        is_ailing = part.standing is Standing.AILING and not part.well
+        if is_ailing or all(is_redundancy(key) and not waits for key, waits in _full(progress, name, taken)):
+            back.append(name)
+            taken.update(progress.lineup.bounds.keys.get(name, ()))
+    return tuple(back)
+
+
+def _full(progress: Progress, name: str, taken: Counter[Key]) -> list[tuple[Key, bool]]:
+    """The bounds that leave no room for the host beside those `taken`, and whether waiting for others makes some."""
+    bounds, full = progress.lineup.bounds, []
+    for key in bounds.keys.get(name, ()):
+        in_hand = progress.busy.get(key, 0) + taken[key]
+        if in_hand + progress.down.get(key, 0) >= bounds.limits[key]:
+            full.append((key, in_hand > 0))
+    return full
 
 
 def _work_on(plan: Plan, progress: Progress, wave: int, now: datetime) -> Step:
@@ -165,16 +253,24 @@ def _work_on(plan: Plan, progress: Progress, wave: int, now: datetime) -> Step:
     start: list[str] = []
     leave: list[tuple[str, Outcome, str]] = []
     opens: list[datetime] = []
+    taken: Counter[Key] = Counter()
+    held = 0
     for name in progress.untried(wave):
-        if len(start) >= free:
+        if len(start) >= free or held >= _LOOK_AHEAD:
             break
         planned = progress.lineup.planned[name]
-        if why := _refusal(plan, progress, name, now):
+        full = _full(progress, name, taken)
+        if any(waits for _, waits in full):
+            held += 1
+        elif why := _refusal(plan, progress, name, now):
             leave.append((name, *why))
         elif now < planned.window.start and "window" not in progress.waived:
             opens.append(planned.window.start)
+        elif full:
+            leave.append((name, Outcome.DEFERRED, f"no other host of {planned.redundancy} stands"))
         else:
             start.append(name)
+            taken.update(progress.lineup.bounds.keys.get(name, ()))
     if leave:
         return LeaveOut(tuple(leave))
     if start:
@@ -182,7 +278,9 @@ def _work_on(plan: Plan, progress: Progress, wave: int, now: datetime) -> Step:
     if in_hand:
         return Wait()
     if opens:
-        return Pause(min(opens), f"wave {wave}: {len(opens)} hosts wait for their window")
+        hosts = "1 host waits" if len(opens) == 1 else f"{len(opens)} hosts wait"
+        first = min(opens)
+        return Pause(first, f"wave {wave}: {hosts} for a window; the first opens {first:%Y-%m-%d %H:%M} UTC")
     return _bake(plan, progress, wave)
 
 
@@ -191,19 +289,28 @@ def _refusal(plan: Plan, progress: Progress, name: str, now: datetime) -> tuple[
     planned = progress.lineup.planned[name]
     if why := unapproved(plan, progress.approved):
         return Outcome.REFUSED, f"approval: {why}"
-    told = progress.announced.get(planned.customer)
-    if "notice" not in progress.waived and (why := untold(plan, planned.customer, told, now)):
+    told, lead = progress.announced.get(planned.customer), progress.lineup.leads[planned.customer]
+    if "notice" not in progress.waived and (why := untold(plan, planned.customer, lead, told, now)):
         return Outcome.REFUSED, f"notice: {why}"
     if "gate" not in progress.waived and (why := progress.unproven_gate(name)):
         return Outcome.REFUSED, why
-    if "window" not in progress.waived and now >= planned.window.end:
-        return Outcome.DEFERRED, f"its window ended {planned.window.end:%Y-%m-%d %H:%M} UTC"
+    if "window" not in progress.waived and (why := _too_late(planned, now)):
+        return Outcome.DEFERRED, why
     return None
 
 
+def _too_late(planned: PlannedHost, now: datetime) -> str:
+    """Why what is left of its window does not do; empty while upgrade and way back fit before its end."""
+    end = f"{planned.window.end:%Y-%m-%d %H:%M} UTC"
+    if now >= planned.window.end:
+        return f"its window ended {end}"
+    if now + planned.needed > planned.window.end:
+        return f"its window ends {end}, too soon: upgrade and way back may need {in_words(planned.needed)}"
+    return ""
+
+
 def _bake(plan: Plan, progress: Progress, wave: int) -> Bake:
-    planned = progress.lineup.planned
-    hosts = tuple(sorted(name for name in progress.group(Standing.SWITCHED) if planned[name].wave == wave))
+    hosts = tuple(sorted(name for name in progress.group(Standing.SWITCHED) if progress.wave_of(name) == wave))
     begun = progress.baking is not None and progress.baking[0] == wave
     until = progress.baking[1] + plan.policy.bake if begun and progress.baking else None
     return Bake(wave, hosts, until)

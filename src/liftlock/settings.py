@@ -12,8 +12,8 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
 from liftlock.document import Shape, read
-from liftlock.fields import Address, Count, Email, Length, Line, Port, Sender, Span, User
-from liftlock.model import Policy, ReleaseKind, RollbackScope
+from liftlock.fields import Address, Count, Email, Length, Line, Name, Port, Sender, Span, User
+from liftlock.model import ApprovalRule, Policy, ReleaseKind, RollbackScope
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +79,38 @@ def _ledger_url(url: str) -> str:
 
 def _wave(value: object) -> str:
     text = str(value) if type(value) is int else value
-    if not isinstance(text, str) or not re.fullmatch(r"[1-9]\d{0,6}|([1-9]\d?|100)%", text, re.ASCII):
+    if not isinstance(text, str) or not re.fullmatch(r"[1-9]\d{0,6}|([1-9]\d?|100)%|evidence", text, re.ASCII):
         raise ValueError(
             "must be a number of hosts such as 1, or a share such as `25%`, more than none and up to `100%`"
         )
     return text
 
 
+def _by_evidence(value: object) -> object:
+    return ["evidence"] if value == "evidence" else value
+
+
+def _percent(value: object) -> int:
+    found = re.fullmatch(r"([1-9]\d?)%", value, re.ASCII) if isinstance(value, str) else None
+    if not found:
+        raise ValueError("must be a percentage from `1%` to `99%`")
+    return int(found[1])
+
+
 def _reaching_all(waves: list[str]) -> list[str]:
+    if waves == ["evidence"]:
+        return waves
+    if "evidence" in waves:
+        raise ValueError("`evidence` stands alone: it sizes every wave")
     if waves[-1:] != ["100%"]:
         raise ValueError("the last wave must be `100%`, every host of the plan")
     return waves
 
 
-_Waves = Annotated[list[Annotated[str, BeforeValidator(_wave)]], AfterValidator(_reaching_all)]
+_Waves = Annotated[
+    list[Annotated[str, BeforeValidator(_wave)]], BeforeValidator(_by_evidence), AfterValidator(_reaching_all)
+]
+_Percent = Annotated[int, BeforeValidator(_percent)]
 
 
 class _Ssh(Shape):
@@ -124,9 +142,16 @@ class _Smtp(Shape):
         return self
 
 
+class _Approval(Shape):
+    kinds: list[ReleaseKind] = Field(default_factory=list)
+    over_hosts: Annotated[int, Strict(), Field(ge=0)] = 0
+    approvers: Count = 1
+
+
 class _Policy(Shape):
     target_percent: Annotated[int, Strict(), Field(ge=1, le=100)] = _POLICY.target_percent
     waves: _Waves = Field(default_factory=lambda: list(_POLICY.waves))
+    risk: _Percent = _POLICY.risk_percent
     bake: Span = _POLICY.bake
     watch_every: Length = _POLICY.watch_every
     concurrency: Count = _POLICY.concurrency
@@ -135,6 +160,10 @@ class _Policy(Shape):
     max_attempts: Count = _POLICY.max_attempts
     reconcile_within: Span = _POLICY.reconcile_within
     notice_lead: dict[ReleaseKind, Span] = Field(default_factory=dict)
+    notice_lead_by_tier: dict[Name, dict[ReleaseKind, Span]] = Field(default_factory=dict)
+    site_at_once: Count | None = None
+    customer_at_once: Count | None = None
+    approvals: list[_Approval] = Field(default_factory=list)
 
 
 class _Settings(Shape):
@@ -165,9 +194,13 @@ def read_settings(text: str, file: str, workspace: Path) -> Settings:
         vendor=Vendor(shape.vendor.name, shape.vendor.email or "", shape.vendor.phone or ""),
         smtp=SmtpSettings(**dict(shape.smtp)) if shape.smtp else None,
         policy=Policy(
-            **policy.model_dump(exclude={"waves", "notice_lead"}),
+            **policy.model_dump(exclude={"waves", "risk", "notice_lead", "approvals"}),
             waves=tuple(policy.waves),
+            risk_percent=policy.risk,
             notice_lead={**_POLICY.notice_lead, **policy.notice_lead},
+            approvals=tuple(
+                ApprovalRule(tuple(rule.kinds), rule.over_hosts, rule.approvers) for rule in policy.approvals
+            ),
         ),
     )
 

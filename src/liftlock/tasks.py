@@ -13,13 +13,12 @@ from typing import Any
 
 from invoke import Context
 
-from liftlock.declare import declared, namespace, print_json
+from liftlock import plan_tasks
+from liftlock.declare import FLEET, JSON, declared, namespace, print_json
 from liftlock.errors import ExitCode, InputError
 
-__all__ = ["namespace"]
+__all__ = ["namespace", "plan_tasks"]
 
-JSON = {"json": "Print JSON alone on stdout; what people read goes to stderr."}
-FLEET = {"fleet": "Which inventory (its name in inventories/); needed when there are several."}
 HOSTS = {"hosts": "Only these hosts, separated by commas."}
 REASON = {"reason": "Why; it is recorded."}
 
@@ -52,6 +51,10 @@ def init(_context: Context, folder: str, json: bool = False) -> None:
     version="The release to bring every host to.",
     customers="Only these customers, separated by commas.",
     look="Look at every host first (--no-look takes the inventory's word).",
+    diff="Also show what changed since this plan (a plan file, or its id).",
+    waive="Set a rule aside in an emergency: notice, so that nobody must be told ahead; needs --reason.",
+    downgrade="Take hosts with a newer version down to this one; needs --reason.",
+    **REASON,
     **FLEET,
     **HOSTS,
     **JSON,
@@ -64,6 +67,10 @@ def plan(
     customers: str = "",
     hosts: str = "",
     look: bool = True,
+    waive: str = "",
+    downgrade: bool = False,
+    reason: str = "",
+    diff: str = "",
     json: bool = False,
 ) -> None:
     """
@@ -72,12 +79,16 @@ def plan(
     Example: liftlock plan boathouse 1.5.0 --fleet example
     """
     from liftlock.adapters import terminal
+    from liftlock.adapters.terminal_plans import show_changes
+    from liftlock.app.changing import changes_document, compare
     from liftlock.app.planning import plan_release
     from liftlock.app.workspace import Workspace
     from liftlock.plan_document import to_document
+    from liftlock.timing import blocked_lines
     from liftlock.waves import budget_words
 
     workspace = Workspace()
+    old = workspace.find_plan(diff) if diff else None
     with terminal.looking(quiet=json) as on_seen:
         made, path = plan_release(
             workspace,
@@ -87,13 +98,25 @@ def plan(
             customers=_names(customers),
             hosts=_names(hosts),
             look=look,
+            waive=_names(waive),
+            downgrade=downgrade,
+            reason=reason,
             on_seen=on_seen,
         )
+    changes = compare(workspace, old, made) if old else ()
     if json:
-        told = {"file": str(path), "allowed_failures": made.allowed_failures, "budget": budget_words(made)}
-        print_json(to_document(made) | told)
+        told = {
+            "file": str(path),
+            "allowed_failures": made.allowed_failures,
+            "budget": budget_words(made),
+            "blocked": blocked_lines(made),
+        }
+        since = {"compared_with": old.id, "changes": changes_document(changes)} if old else {}
+        print_json(to_document(made) | told | since)
     else:
         terminal.show_plan(made, path, workspace.fleet(made.fleet))
+        if old:
+            show_changes(old, made, changes)
 
 
 @declared("plan", plan="A plan file, or the id that `plan` printed.", **HOSTS, **JSON)
@@ -176,13 +199,20 @@ def notify(_context: Context, plan: str, preview: bool = False, json: bool = Fal
 @declared(
     "plan",
     plan="A plan file, or the id that `plan` printed.",
-    waive="Set these rules aside: notice, gate, window; needs --reason.",
+    waive="Set these rules aside: notice, gate, window, canary; needs --reason.",
     wait="Wait for windows to open instead of ending with exit 3.",
+    replan="When its files changed: plan again, and go on only if nothing else did.",
     **REASON,
     **JSON,
 )
 def rollout(
-    _context: Context, plan: str, waive: str = "", reason: str = "", wait: bool = False, json: bool = False
+    _context: Context,
+    plan: str,
+    waive: str = "",
+    reason: str = "",
+    wait: bool = False,
+    replan: bool = False,
+    json: bool = False,
 ) -> ExitCode:
     """
     Carry out a plan in waves; run it again to go on where the record stands.
@@ -190,14 +220,24 @@ def rollout(
     Exit 0 target met, 3 refused, 4 halted on known-good releases, 5 a host needs a person.
     Example: liftlock rollout 3fa9c1d2
     """
-    from liftlock.adapters import live
+    from liftlock.adapters import live, terminal
     from liftlock.app.rolling import roll_out
     from liftlock.app.workspace import Workspace
 
     workspace = Workspace()
     found = workspace.find_plan(plan)
+    if replan and not plan_tasks.goes_on(workspace, found, as_json=json):
+        return ExitCode.REFUSED
     with live.watching(found, quiet=json) as watcher:
-        ending = roll_out(workspace, found, waive=_names(waive), reason=reason, patient=wait, watcher=watcher)
+        ending = roll_out(
+            workspace,
+            found,
+            waive=_names(waive),
+            reason=reason,
+            patient=wait,
+            watcher=watcher,
+            on_pause=terminal.say_waiting,
+        )
     return _tell_ending(workspace, ending, as_json=json)
 
 
@@ -314,10 +354,12 @@ def trust(
         print_json({"hosts": found, "recorded": recorded})
     else:
         terminal.show_recorded(recorded, workspace.settings.ssh.known_hosts)
+    changed = [one.host for one in found if one.state == "changed" and one.host not in recorded]
+    if changed and not json:
+        terminal.warn(f"left alone: the key of {', '.join(changed)} changed; find out why, then say --replace")
     if any(one.state == "unreachable" for one in found):
         return ExitCode.NEEDS_A_PERSON
-    left = any(one.state == "changed" and one.host not in recorded for one in found)
-    return ExitCode.REFUSED if left or (wanted and not recorded) else ExitCode.DONE
+    return ExitCode.REFUSED if changed or (wanted and not recorded) else ExitCode.DONE
 
 
 @declared(**FLEET, **JSON)

@@ -1,62 +1,76 @@
-"""Windows: when change is allowed at a customer.
+"""Windows: when change is allowed on the hosts of a customer, or of one of its host groups.
 
-The rule for local time: **an instant lies in a weekly window exactly when the customer's wall clock
-shows a time inside it.** Where the clock is set forward, a start or end that the wall never shows
-counts as the first instant after the gap. Where it is set back, a time shown twice counts twice: a
-window until 02:30 is open before the first 02:30, shut from there to 03:00, and open again from the
-second 02:00 to the second 02:30. So no change is ever made while the wall shows a time that the
-customer did not give. Windows that touch are one; a freeze, the customer's or the fleet's, wins.
+The rule for local time, for windows of every kind: **an instant lies in a window exactly when the customer's wall
+clock shows a time inside it.** A length is of the wall clock too: `22:00 for 6h` is from 22:00 to 04:00, whatever
+happens to the clock in that night.
+
+* Where the clock is set forward, a start or end that the wall never shows counts as the first instant after the gap.
+* Where it is set back, a time shown twice counts twice: a window until 02:30 is open before the first 02:30, shut from
+  there to 03:00, and open again from the second 02:00 to the second 02:30.
+* A day that a zone skips whole (Samoa, 30 December 2011) has no windows. A monthly window of a weekday that a month
+  does not have a fifth time is not in that month.
+
+So no change is ever made while the wall shows a time that the customer did not give. Windows that touch are one. A
+freeze wins over every window, whoever declared it; its ends cover both readings of a local time that clocks show
+twice or skip, and the 29 February of a yearly freeze counts as the 1 March in years without one.
 """
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from zoneinfo import ZoneInfo
 
-from liftlock.model import Customer, Freeze, WeeklyWindow, Window
+from liftlock.model import (
+    DatedWindow,
+    Fleet,
+    Freeze,
+    FreezeRule,
+    MonthlyWindow,
+    WeeklyWindow,
+    Window,
+    WindowRule,
+    YearlyFreeze,
+)
+from liftlock.wall_clock import in_utc, is_skipped, shown, steady
 
 HORIZON = timedelta(days=92)
 _DAY = timedelta(days=1)
 _WEEK = timedelta(weeks=1)
 _MINUTE = timedelta(minutes=1)
-_SECOND = timedelta(seconds=1)
+_INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Blocked:
-    """No window is long enough, and why in words."""
+class Rules:
+    """When a group of hosts may be changed: its windows, by the clock of its zone, and the freezes that bind it."""
 
-    reason: str
+    zone: str
+    windows: tuple[WindowRule, ...]
+    freezes: tuple[FreezeRule, ...] = ()
 
 
-def next_window(
-    customer: Customer,
-    fleet_freezes: Iterable[Freeze],
-    needed: timedelta,
-    after: datetime,
-    horizon: timedelta = HORIZON,
-) -> Window | Blocked:
-    """The first stretch of at least `needed` that begins within `horizon` after `after`, in UTC.
+def rules_for(fleet: Fleet, customer: str, group: str | None = None, product: str | None = None) -> Rules:
+    """The rules for a customer's hosts, or those of one of its groups.
+
+    A group's windows replace the customer's when it has any; freezes add up: the fleet's, the customer's, the group's.
+    With `product`, freezes of other products are left out.
+    """
+    owner = fleet.customers[customer]
+    own = owner.groups[group] if group else None
+    freezes = (*owner.freezes, *(own.freezes if own else ()), *fleet.freezes)
+    binding = tuple(freeze for freeze in freezes if product is None or freeze.product in {None, product})
+    return Rules(owner.timezone, (own and own.windows) or owner.windows, binding)
+
+
+def occurrences(rules: Rules, after: datetime, horizon: timedelta = HORIZON) -> tuple[Window, ...]:
+    """Every stretch from `after` to the horizon in which change is allowed, in UTC and in order; none touch.
 
     A stretch that is already open begins at `after`, one still open at the horizon ends there.
     Raises ValueError when `after` is naive.
     """
-    freezes = tuple(fleet_freezes)
-    open_stretches = occurrences(customer, freezes, after, horizon)
-    return first_fit(open_stretches, needed) or Blocked(why_blocked(customer, freezes, needed, after, horizon))
-
-
-def occurrences(
-    customer: Customer, fleet_freezes: Iterable[Freeze], after: datetime, horizon: timedelta = HORIZON
-) -> tuple[Window, ...]:
-    """Every stretch from `after` to the horizon in which change is allowed, in UTC and in order; none touch.
-
-    Raises ValueError when `after` is naive.
-    """
-    return tuple(_without(_weekly(customer, after, horizon), (*customer.freezes, *fleet_freezes)))
+    return tuple(_without(_opened(rules, after, horizon), _freezes(rules, after, horizon)))
 
 
 def first_fit(stretches: Iterable[Window], needed: timedelta) -> Window | None:
@@ -64,84 +78,130 @@ def first_fit(stretches: Iterable[Window], needed: timedelta) -> Window | None:
     return next((stretch for stretch in stretches if stretch.end - stretch.start >= needed), None)
 
 
-def why_blocked(
-    customer: Customer,
-    fleet_freezes: Iterable[Freeze],
-    needed: timedelta,
-    after: datetime,
-    horizon: timedelta = HORIZON,
-) -> str:
-    """Why no stretch is `needed` long: the freezes that took those that were, or how long the longest is."""
-    weekly = _weekly(customer, after, horizon)
-    need = f"needs {_in_words(-(-needed // _MINUTE))}"
-    limit = f"before {(after + horizon).astimezone(ZoneInfo(customer.timezone)).date()}"
-    long_enough = [stretch for stretch in weekly if stretch.end - stretch.start >= needed]
-    if long_enough:
-        cutting = (f for f in (*customer.freezes, *fleet_freezes) if any(_overlap(f, s) for s in long_enough))
-        names = dict.fromkeys(f"{freeze.name!r}" for freeze in sorted(cutting, key=lambda f: (f.start, f.name)))
-        word = "freeze" if len(names) == 1 else "freezes"
-        return f"{need}, and no window {limit} is left that long by the {word} {' and '.join(names)}"
-    longest = max((stretch.end - stretch.start for stretch in weekly), default=None)
-    if longest is None:
-        return f"{need}, and no window opens {limit}"
-    return f"{need}, the longest window {limit} has {_in_words(longest // _MINUTE)}"
+def why_blocked(rules: Rules, needed: timedelta, work: str, after: datetime, horizon: timedelta = HORIZON) -> str:
+    """Why no stretch is `needed` long, and what would free it: too short windows, or the freezes that take the others.
+
+    `work` is what takes so long, such as `2 hops of 25 min and the way back`.
+    """
+    opened = _opened(rules, after, horizon)
+    freezes = [f for f in _freezes(rules, after, horizon) if any(_overlap(f, stretch) for stretch in opened)]
+    left = _without(opened, freezes)
+    until = f"no slot before {shown(after + horizon, rules.zone).date()}"
+    if not opened:
+        return f"{until}: no window opens ({', '.join(dict.fromkeys(rule.text for rule in rules.windows)) or 'none'})"
+    steps = [_frozen(freezes, rules.zone)] if freezes else []
+    if left or not freezes:
+        longest = in_words(_longest(left or opened))
+        steps.append(f"needs {in_words(needed)} ({work}) in a {longest} window")
+    relief = ""
+    if freed := first_fit(opened, needed):
+        them = "it" if len(freezes) == 1 else "them"
+        relief = f"; without {them} there is one on {shown(freed.start, rules.zone):%Y-%m-%d %H:%M}"
+    return f"{until}: {', then '.join(steps)}{relief}"
 
 
-def _weekly(customer: Customer, after: datetime, horizon: timedelta) -> list[Window]:
-    """The customer's weekly windows as stretches of UTC, freezes not yet cut out."""
+def clock_note(rules: Rules, window: Window) -> str:
+    """How a start or end of this window was resolved that clocks skip or show twice; empty when there is none."""
+    notes = (_resolved(rules, edge) for edge in (window.start, window.end) if _near_a_change(rules.zone, edge))
+    return "; ".join(note for note in dict.fromkeys(notes) if note)
+
+
+def in_words(span: timedelta) -> str:
+    """`50 min`, or from two hours on `2 h 30 min`; a part of a minute counts as a whole one."""
+    minutes = -(-span // _MINUTE)
+    hours, rest = divmod(minutes, 60)
+    if hours < 2:
+        return f"{minutes} min"
+    return f"{hours} h {rest} min" if rest else f"{hours} h"
+
+
+def _opened(rules: Rules, after: datetime, horizon: timedelta) -> list[Window]:
+    """The windows as stretches of UTC, freezes not yet cut out."""
     if after.tzinfo is None:
         raise ValueError("windows are looked for after an aware time")
     start = after.astimezone(UTC)
     return _merged(
-        Window(max(begin, span.start), min(end, span.end))
-        for span, offset in _spans(customer.timezone, start, start + horizon)
-        for window in customer.windows
-        for begin, end in _repeated(window, span, offset)
+        Window(max((begin - ahead).replace(tzinfo=UTC), piece.start), min((end - ahead).replace(tzinfo=UTC), piece.end))
+        for piece, ahead in steady(rules.zone, start, start + horizon)
+        for rule in rules.windows
+        for begin, end in _shown_within(rule, _wall(piece.start, ahead), _wall(piece.end, ahead))
     )
 
 
-def _repeated(window: WeeklyWindow, span: Window, offset: timedelta) -> Iterator[tuple[datetime, datetime]]:
-    """The window's weeks that meet the span, by a wall clock that is `offset` ahead of UTC."""
-    wall = span.start + offset
-    monday = wall.replace(hour=0, minute=0, second=0, microsecond=0) - wall.weekday() * _DAY - offset
-    opens, shuts = timedelta(minutes=window.start_minute), timedelta(minutes=window.end_minute)
-    monday -= shuts // _WEEK * _WEEK
-    while monday + opens < span.end:
-        if monday + shuts > span.start:
-            yield monday + opens, monday + shuts
-        monday += _WEEK
+def _wall(moment: datetime, ahead: timedelta) -> datetime:
+    """What a clock shows that is so far ahead of UTC."""
+    return (moment + ahead).replace(tzinfo=None)
 
 
-@lru_cache(maxsize=1024)
-def _spans(zone_name: str, start: datetime, end: datetime) -> tuple[tuple[Window, timedelta], ...]:
-    """The stretch cut where the zone's UTC offset changes (no zone changes it twice within a day)."""
-    zone = ZoneInfo(zone_name)
-    spans = []
-    begin = day = start
-    while day < end:
-        following = min(day + _DAY, end)
-        if _offset(zone, following) != _offset(zone, day):
-            change = _change(zone, day, following)
-            spans.append((Window(begin, change), _offset(zone, begin)))
-            begin = change
-        day = following
-    if begin < end:
-        spans.append((Window(begin, end), _offset(zone, begin)))
-    return tuple(spans)
+def _shown_within(rule: WindowRule, first: datetime, last: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """The window's stretches of local time that meet the one from `first` to `last`."""
+    length = _length(rule)
+    for start in _starts(rule, first - length, last):
+        if start < last and start + length > first:
+            yield start, start + length
 
 
-def _change(zone: ZoneInfo, before: datetime, after: datetime) -> datetime:
-    """The first whole second with the new offset, by halving."""
-    old = _offset(zone, before)
-    low, high = before.replace(microsecond=0), after.replace(microsecond=0)
-    while high - low > _SECOND:
-        middle = low + (high - low) // _SECOND // 2 * _SECOND
-        low, high = (middle, high) if _offset(zone, middle) == old else (low, middle)
-    return high
+def _length(rule: WindowRule) -> timedelta:
+    return (rule.end_minute - rule.start_minute) * _MINUTE if isinstance(rule, WeeklyWindow) else rule.length
 
 
-def _offset(zone: ZoneInfo, at: datetime) -> timedelta:
-    return at.astimezone(zone).utcoffset() or timedelta()
+def _starts(rule: WindowRule, first: datetime, last: datetime) -> Iterator[datetime]:
+    """The local times at which the window starts, from before `first` on until `last`."""
+    midnight = datetime(first.year, first.month, first.day)  # noqa: DTZ001 - a wall clock has no zone
+    match rule:
+        case DatedWindow():
+            yield rule.start
+        case WeeklyWindow():
+            start = midnight - first.weekday() * _DAY + rule.start_minute * _MINUTE
+            while start < last:
+                yield start
+                start += _WEEK
+        case MonthlyWindow():
+            month = midnight.replace(day=1)
+            while month < last:
+                if day := _day_of_month(month, rule.nth, rule.weekday):
+                    yield month.replace(day=day) + rule.start_minute * _MINUTE
+                month = (month + 31 * _DAY).replace(day=1)
+
+
+def _day_of_month(month: datetime, nth: int, weekday: int) -> int | None:
+    """The day of the month's nth such weekday, -1 for its last; None when it has not so many."""
+    days = monthrange(month.year, month.month)[1]
+    first = 1 + (weekday - month.weekday()) % 7
+    if nth < 0:
+        return first + (days - first) // 7 * 7
+    day = first + (nth - 1) * 7
+    return day if day <= days else None
+
+
+def _freezes(rules: Rules, after: datetime, horizon: timedelta) -> list[Freeze]:
+    """The freezes between `after` and the horizon, earliest first; those of every year with their dates."""
+    start, end = after.astimezone(UTC), after.astimezone(UTC) + horizon
+    dated = (freeze for rule in rules.freezes for freeze in _dated(rule, start.year, end.year))
+    return sorted(
+        (freeze for freeze in dated if _overlap(freeze, Window(start, end))), key=lambda f: (f.start, f.end, f.name)
+    )
+
+
+def _dated(rule: FreezeRule, first: int, last: int) -> Iterator[Freeze]:
+    if isinstance(rule, Freeze):
+        yield rule
+        return
+    for year in range(first - 2, last + 2):
+        yield _in_year(rule, year)
+
+
+def _in_year(rule: YearlyFreeze, year: int) -> Freeze:
+    """The freeze that begins in that year."""
+    start, end = _on(year, rule.start), _on(year + (rule.end <= rule.start), rule.end)
+    return Freeze(rule.name, in_utc(start, rule.zone)[0], in_utc(end, rule.zone)[1], rule.product)
+
+
+def _on(year: int, text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(f"{year}-{text}")
+    except ValueError:
+        return datetime(year, 3, 1)  # noqa: DTZ001 - 29 February, where the year has none; a wall clock has no zone
 
 
 def _merged(stretches: Iterable[Window]) -> list[Window]:
@@ -175,9 +235,43 @@ def _overlap(freeze: Freeze, stretch: Window) -> bool:
     return freeze.start < stretch.end and stretch.start < freeze.end and freeze.start < freeze.end
 
 
-def _in_words(minutes: int) -> str:
-    """`50 min`, or from two hours on `2 h 30 min`."""
-    hours, rest = divmod(minutes, 60)
-    if hours < 2:
-        return f"{minutes} min"
-    return f"{hours} h {rest} min" if rest else f"{hours} h"
+def _longest(stretches: Sequence[Window]) -> timedelta:
+    return max(stretch.end - stretch.start for stretch in stretches) // _MINUTE * _MINUTE
+
+
+def _frozen(freezes: Sequence[Freeze], zone: str) -> str:
+    named = dict.fromkeys(f"{f.name} to {shown(f.end - _INSTANT, zone).date()}" for f in freezes)
+    return f"{'freeze' if len(named) == 1 else 'freezes'} {' and '.join(named)}"
+
+
+def _near_a_change(zone: str, moment: datetime) -> bool:
+    day = moment.replace(minute=0, second=0, microsecond=0)
+    return len(steady(zone, day - _DAY, day + _DAY)) > 1
+
+
+def _resolved(rules: Rules, edge: datetime) -> str:
+    """The note for the start or end of a window rule that stands at `edge`, if that took a decision."""
+    local = shown(edge, rules.zone)
+    for rule in rules.windows:
+        for start, end in _shown_within(rule, local - 2 * _DAY, local + 2 * _DAY):
+            for word, bound in (("starts", start), ("ends", end)):
+                if said := _reading(bound, rules.zone, edge):
+                    return f"its window {word} at {bound:%H:%M}, which {said}"
+    return ""
+
+
+def _reading(bound: datetime, zone: str, edge: datetime) -> str:
+    """How `edge` came of this local time; empty when it did not, or when there was nothing to decide."""
+    earliest, latest = in_utc(bound, zone)
+    on = f"{zone} {{}} on {bound:%Y-%m-%d}"
+    if earliest == latest:
+        return ""
+    if is_skipped(bound, zone):
+        after_gap = steady(zone, earliest, latest)[0][0].end
+        return f"{on.format('skips')}: {_at(after_gap, zone)} counts instead" if edge == after_gap else ""
+    which = {earliest: "first", latest: "second"}.get(edge)
+    return f"{on.format('shows twice')}: here it is the {which} time, {edge:%H:%M} UTC" if which else ""
+
+
+def _at(moment: datetime, zone: str) -> str:
+    return f"{shown(moment, zone):%H:%M} ({moment:%H:%M} UTC)"

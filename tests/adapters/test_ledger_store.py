@@ -42,6 +42,7 @@ from liftlock.ledger import (
     Switched,
     Voided,
     Waived,
+    WaveOpened,
     verify_chain,
 )
 from liftlock.model import Action, NoticeKind, NoticeState, Outcome, Verdict
@@ -64,6 +65,7 @@ FACTS: list[Fact] = [
     Started(host="h1", attempt=1, action=Action.UPGRADE, from_version="4.1", to_version="4.2", session="s1"),
     Voided(host="h1", attempt=1, cause="connection refused"),
     Switched(host="h1", attempt=2, version="4.2", seconds=31.25),
+    WaveOpened(wave=2, hosts=("h1", "h2")),
     Baking(wave=1, session="s1"),
     Ailing(host="h1", cause="unhealthy", detail='said "no" \\ \n\x00 twice: 100% :bound ✗'),
     Ended(host="h1", attempt=2, outcome=Outcome.ROLLED_BACK, version=None, cause="unhealthy", seconds=2),

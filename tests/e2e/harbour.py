@@ -22,7 +22,8 @@ from liftlock.demo.world import DemoHost, boathouses, make_workspace
 LIFTLOCK = (sys.executable, "-m", "liftlock")
 INV = (str(Path(sys.executable).with_name("inv")),)
 TASKS = (
-    "init plan gate manual notify rollout rollback status report trust doctor demo".split()  # noqa: SIM905
+    *("init", "plan", "path", "diff", "approve", "gate", "manual", "notify", "rollout", "rollback", "status", "report"),
+    *("calendar", "lifecycle", "trust", "doctor", "demo"),
 )
 WAIVED = ("--waive", "notice,gate", "--reason", "a test of something else")
 PATIENCE = 30.0

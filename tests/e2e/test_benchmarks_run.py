@@ -34,6 +34,7 @@ def rows(report: str) -> dict[str, list[list[str]]]:
         ),
         ("ledger", ["appended", "read and verified"]),
         ("rollout", CONTENDERS),
+        ("waves", [f"100 hosts, 5 %, {way}" for way in ("fixed waves", "evidence", "Ansible, 2 %", "hawkBit, 98/2")]),
     ],
 )
 def test_a_benchmark_prints_a_figure_for_everything_it_compares(name: str, expected: list[str]) -> None:

@@ -8,7 +8,6 @@ from functools import partial
 from itertools import accumulate, combinations, pairwise
 from random import Random
 from typing import TypeVar
-from zoneinfo import ZoneInfo
 
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -20,9 +19,9 @@ from liftlock.model import (
     Catalogue,
     Customer,
     Fleet,
-    Freeze,
     Health,
     Host,
+    HostGroup,
     Observation,
     Outcome,
     Policy,
@@ -30,28 +29,20 @@ from liftlock.model import (
     Release,
     ReleaseKind,
     WeeklyWindow,
-    Window,
 )
 from liftlock.path import NoPathError, find_path
 from liftlock.plan import make_plan
 from liftlock.plan_document import from_json, to_json
-from liftlock.window import Blocked, next_window, occurrences
+from liftlock.timing import AND_BACK
+from liftlock.window import rules_for
+from property.drawn_time import CLOCK_CHANGES, DAY, MINUTE, allowed, freezes, is_open, window_rules
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-MINUTE = timedelta(minutes=1)
-DAY = 24 * 60
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-CLOCK_CHANGES = {
-    "Europe/Berlin": ("2026-03-29T01:00", "2026-10-25T01:00"),
-    "America/New_York": ("2026-03-08T07:00", "2026-11-01T06:00"),
-    "Australia/Lord_Howe": ("2026-04-04T15:00", "2026-10-03T15:30"),
-    "Asia/Shanghai": ("2026-06-01T00:00", "2026-06-07T16:00"),
-}
-
 # paths --------------------------------------------------------------------------------------------
 
 VERSIONS = [
@@ -139,83 +130,6 @@ def test_a_path_is_the_best_of_all_lawful_routes_or_there_is_none(
         assert all(first.to_version == second.from_version for first, second in pairwise(hops))
 
 
-# windows ------------------------------------------------------------------------------------------
-
-
-@st.composite
-def weekly_windows(draw: st.DrawFn) -> WeeklyWindow:
-    start = draw(st.integers(0, 7 * DAY - 1) | st.integers(6 * DAY, 6 * DAY + 240))
-    length = draw(st.integers(1, 600) | st.integers(1, 7 * DAY))
-    return WeeklyWindow("drawn", start, start + length)
-
-
-@st.composite
-def spans(draw: st.DrawFn) -> tuple[str, datetime, timedelta]:
-    """A zone and a few days around one of its clock changes."""
-    zone = draw(st.sampled_from(sorted(CLOCK_CHANGES)))
-    change = datetime.fromisoformat(draw(st.sampled_from(CLOCK_CHANGES[zone]))).replace(tzinfo=UTC)
-    return zone, change - draw(st.integers(0, 2000)) * MINUTE, draw(st.integers(1, 4000)) * MINUTE
-
-
-@st.composite
-def freezes(draw: st.DrawFn, near: datetime) -> tuple[Freeze, ...]:
-    starts = draw(st.lists(st.integers(-1000, 3000), max_size=2))
-    return tuple(
-        Freeze(f"freeze {n}", near + n * MINUTE, near + (n + draw(st.integers(0, 900))) * MINUTE) for n in starts
-    )
-
-
-def is_open(customer: Customer, frozen: tuple[Freeze, ...], minute: datetime) -> bool:
-    """The definition: the wall clock shows a time inside a window, and nothing is frozen."""
-    wall = minute.astimezone(ZoneInfo(customer.timezone))
-    shown = wall.weekday() * DAY + wall.hour * 60 + wall.minute
-    inside = any(
-        window.start_minute <= minute_of_week < window.end_minute
-        for window in customer.windows
-        for minute_of_week in (shown, shown + 7 * DAY)
-    )
-    return inside and not any(freeze.start <= minute < freeze.end for freeze in frozen)
-
-
-def stretches_minute_by_minute(
-    customer: Customer, frozen: tuple[Freeze, ...], after: datetime, horizon: timedelta
-) -> list[Window]:
-    found: list[Window] = []
-    for n in range(horizon // MINUTE):
-        minute = after + n * MINUTE
-        if not is_open(customer, frozen, minute):
-            continue
-        if found and found[-1].end == minute:
-            found[-1] = Window(found[-1].start, minute + MINUTE)
-        else:
-            found.append(Window(minute, minute + MINUTE))
-    return found
-
-
-@relaxed
-@given(spans(), st.lists(weekly_windows(), max_size=3), st.integers(1, 900), st.data())
-def test_windows_are_those_of_the_wall_clock_minute_by_minute(
-    span: tuple[str, datetime, timedelta], windows: list[WeeklyWindow], needed: int, data: st.DataObject
-) -> None:
-    zone, after, horizon = span
-    own, fleets = data.draw(freezes(after)), data.draw(freezes(after))
-    customer = Customer("mill", "Mill", "en", zone, (), tuple(windows), own)
-    expected = stretches_minute_by_minute(customer, own + fleets, after, horizon)
-    assert list(occurrences(customer, fleets, after, horizon)) == expected
-
-    found = next_window(customer, fleets, needed * MINUTE, after, horizon)
-    first = next((stretch for stretch in expected if stretch.end - stretch.start >= needed * MINUTE), None)
-    assert found == first if first else isinstance(found, Blocked)
-
-
-@relaxed
-@given(st.sampled_from(sorted(CLOCK_CHANGES)), st.datetimes(datetime(2025, 1, 1), datetime(2030, 1, 1)))  # noqa: DTZ001
-def test_a_customer_who_always_allows_change_is_never_shut(zone: str, at: datetime) -> None:
-    customer = Customer("mill", "Mill", "en", zone, (), (WeeklyWindow("always", 0, 7 * DAY),))
-    after = at.replace(tzinfo=UTC)
-    assert occurrences(customer, (), after) == (Window(after, after + timedelta(days=92)),)
-
-
 # plans --------------------------------------------------------------------------------------------
 
 CATALOGUE = Catalogue(
@@ -240,9 +154,13 @@ def fleets(draw: st.DrawFn) -> tuple[Fleet, dict[str, Observation]]:
             "zh-CN",
             draw(st.sampled_from(sorted(CLOCK_CHANGES))),
             (),
-            tuple(draw(st.lists(weekly_windows(), min_size=1, max_size=2))),
+            draw(window_rules(NOW)),
             draw(freezes(NOW)),
             tier=draw(st.sampled_from(["internal", "low", "standard", "key", "other"])),
+            groups={
+                "db": HostGroup("db", draw(st.just(()) | window_rules(NOW)), draw(freezes(NOW))),
+            },
+            at_once=draw(st.sampled_from([None, 1, 3])),
         )
         for name in ("abbey", "mill", "weir", "水闸")
     }
@@ -257,6 +175,7 @@ def fleets(draw: st.DrawFn) -> tuple[Fleet, dict[str, Observation]]:
                 expected_version=draw(st.sampled_from([None, "1.0.0", "1.2.0"])),
                 labels=draw(st.dictionaries(st.just("site"), st.sampled_from(["east", "west"]))),
                 hold=draw(st.sampled_from([None, None, None, "on trial"])),
+                group=draw(st.sampled_from([None, None, "db"])),
             )
         )
         if draw(st.integers(0, 9)):
@@ -271,15 +190,20 @@ def fleets(draw: st.DrawFn) -> tuple[Fleet, dict[str, Observation]]:
     return Fleet("river", customers, tuple(hosts), draw(freezes(NOW))), observations
 
 
+KINDS = st.sampled_from(ReleaseKind)
+
+
 @st.composite
 def policies(draw: st.DrawFn) -> Policy:
-    spans_of_time = st.timedeltas(timedelta(microseconds=1), timedelta(days=800))
+    leads = st.timedeltas(timedelta(0), timedelta(days=30))
     wave = st.integers(0, 40).map(str) | st.integers(0, 120).map(lambda share: f"{share}%")
     return Policy(
         waves=tuple(draw(st.lists(wave, max_size=4))),
-        bake=draw(spans_of_time),
+        bake=draw(st.timedeltas(timedelta(0), timedelta(days=8))),
+        concurrency=draw(st.integers(1, 12)),
         max_failures=draw(st.none() | st.integers(0, 3)),
-        notice_lead={kind: draw(spans_of_time) for kind in ReleaseKind},
+        notice_lead={kind: draw(leads) for kind in ReleaseKind},
+        notice_lead_by_tier=draw(st.dictionaries(st.sampled_from(["key", "low"]), st.dictionaries(KINDS, leads))),
     )
 
 
@@ -306,22 +230,79 @@ def test_every_host_is_planned_or_left_out_exactly_once(
 
 
 @relaxed
-@given(fleets())
-def test_no_planned_window_breaks_a_freeze_or_the_customers_windows(
-    drawn: tuple[Fleet, dict[str, Observation]],
+@given(fleets(), policies())
+def test_no_plan_breaks_a_window_a_freeze_or_a_lead_time(
+    drawn: tuple[Fleet, dict[str, Observation]], policy: Policy
 ) -> None:
     fleet, observations = drawn
-    plan = make_plan(CATALOGUE, fleet, Policy(), observations, "1.2.0", {}, NOW)
+    plan = make_plan(CATALOGUE, fleet, policy, observations, "1.2.0", {}, NOW)
+    group_of = {host.name: host.group for host in fleet.hosts}
+    told = {one.name: one for one in plan.customers}
+    for window, owner, group in {(host.window, host.customer, group_of[host.name]) for host in plan.hosts}:
+        rules = rules_for(fleet, owner, group, "gate")
+        minutes = min((window.end - window.start) // MINUTE, 2 * DAY)
+        assert all(is_open(rules, window.start + n * MINUTE) for n in range(minutes))
+        lead = policy.notice_lead_by_tier.get(fleet.customers[owner].tier, {}).get(
+            plan.kind, policy.notice_lead[plan.kind]
+        )
+        assert told[owner].notify_by + lead == told[owner].begins <= window.start
+        assert told[owner].notify_by >= NOW
+        assert told[owner].ends >= window.end
     expected = {one.version: one.expected for one in CATALOGUE.releases}
-    for window, owner in {(host.window, host.customer) for host in plan.hosts}:
-        customer = fleet.customers[owner]
-        frozen = customer.freezes + fleet.freezes
-        minutes = min((window.end - window.start) // MINUTE, 3 * DAY)
-        assert window.start >= NOW
-        assert all(is_open(customer, frozen, window.start + n * MINUTE) for n in range(minutes))
     for host in plan.hosts:
-        work = sum((expected[hop.to_version] for hop in host.hops), timedelta())
-        assert host.window.end - host.window.start >= 2 * work
+        assert host.needed == AND_BACK * sum((expected[hop.to_version] for hop in host.hops), timedelta())
+        assert host.window.end - host.window.start >= host.needed
+
+
+@relaxed
+@given(fleets(), policies())
+def test_a_window_leaves_time_for_the_waves_before_and_their_bakes(
+    drawn: tuple[Fleet, dict[str, Observation]], policy: Policy
+) -> None:
+    fleet, observations = drawn
+    plan = make_plan(CATALOGUE, fleet, policy, observations, "1.2.0", {}, NOW)
+    ready = NOW
+    for wave in sorted({host.wave for host in plan.hosts}):
+        hosts = [host for host in plan.hosts if host.wave == wave]
+        starts = [max(host.window.start, ready) for host in hosts]
+        assert all(start + host.needed <= host.window.end for start, host in zip(starts, hosts, strict=True))
+        ready = max(start + host.needed / AND_BACK for start, host in zip(starts, hosts, strict=True)) + policy.bake
+    if any(left.outcome is Outcome.DEFERRED for left in plan.exclusions):
+        assert plan.finish is None
+    elif plan.hosts:
+        assert plan.finish is not None
+        assert plan.finish >= ready
+
+
+@relaxed
+@given(fleets(), policies(), st.data())
+def test_more_freezes_and_shorter_windows_never_make_the_same_work_begin_or_end_earlier(
+    drawn: tuple[Fleet, dict[str, Observation]], policy: Policy, data: st.DataObject
+) -> None:
+    fleet, observations = drawn
+    name = data.draw(st.sampled_from(sorted(fleet.customers)))
+    owner = fleet.customers[name]
+    tighter = replace(
+        owner,
+        windows=tuple(data.draw(allowed(rule)) for rule in owner.windows),
+        freezes=(*owner.freezes, *data.draw(freezes(NOW))),
+        at_once=1 if data.draw(st.booleans()) else owner.at_once,
+    )
+    narrow = replace(
+        fleet,
+        customers={**fleet.customers, name: tighter},
+        freezes=(*fleet.freezes, *data.draw(freezes(NOW))),
+    )
+    one = make_plan(CATALOGUE, fleet, policy, observations, "1.2.0", {}, NOW)
+    two = make_plan(CATALOGUE, narrow, policy, observations, "1.2.0", {}, NOW)
+    before, after = ({host.name: host for host in plan.hosts} for plan in (one, two))
+    assert set(after) <= set(before) or one.finish is None, "nobody is planned who was not, unless others were blocked"
+    if one.finish is None and one.hosts:
+        assert two.finish is None
+    if two.finish and one.finish:
+        assert two.finish >= one.finish
+    if set(before) == set(after):  # who is left out leaves its place in the waves to another
+        assert all(host.window.start >= before[host.name].window.start for host in two.hosts)
 
 
 @relaxed
@@ -329,7 +310,8 @@ def test_no_planned_window_breaks_a_freeze_or_the_customers_windows(
 def test_waves_follow_the_cumulative_rule(count: int, policy: Policy) -> None:
     customers = {"mill": Customer("mill", "Mill", "en", "UTC", (), (WeeklyWindow("always", 0, 7 * DAY),))}
     hosts = tuple(Host(f"h{n}", "mill", "::1", expected_version="1.1.2") for n in range(count))
-    plan = make_plan(CATALOGUE, Fleet("river", customers, hosts), policy, {}, "1.2.0", {}, NOW)
+    always = replace(policy, bake=timedelta(hours=1), concurrency=count)
+    plan = make_plan(CATALOGUE, Fleet("river", customers, hosts), always, {}, "1.2.0", {}, NOW)
     waves = [host.wave for host in plan.hosts]
     through = {sum(number <= wave for number in waves) for wave in waves}
     asked = [

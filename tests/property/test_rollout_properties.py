@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import HealthCheck, given, settings
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 from liftlock import ledger
 from liftlock.engine import Engine
 from liftlock.ledger import verify_chain
-from liftlock.model import Outcome, Plan, Policy, ReleaseKind, RollbackScope
+from liftlock.model import Outcome, Plan, Policy, Prior, ReleaseKind, RollbackScope, Verdict
 from liftlock.progress import Progress, Standing
-from liftlock.rollout import Done, Halt
+from liftlock.rollout import Done, Halt, Pause, stop_reason
+from liftlock.waves import in_waves, next_wave
 from world import (
     CrashError,
     MemoryClock,
@@ -20,6 +22,7 @@ from world import (
     MemoryLedger,
     MemoryTransport,
     fleet_of,
+    judged,
     plan_of,
     release,
     told_and_gated,
@@ -90,6 +93,12 @@ class Run:
         return {name: host.version for name, host in self.transport.hosts.items()}
 
 
+def has_ended(run: Run, end: object) -> bool:
+    """Whether nothing is left to do; with a wave of which nobody could be attempted, a person has to act first."""
+    nobody_went = not any(part.outcome and part.outcome.attempted for part in run.progress().hosts.values())
+    return isinstance(end, Done | Halt) or (isinstance(end, Pause) and nobody_went)
+
+
 relaxed = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -100,9 +109,9 @@ def test_every_rollout_ends_and_its_record_agrees_with_the_hosts(
 ) -> None:
     run = Run(*world)
     end = run.go()
-    assert isinstance(end, Done | Halt)
     verify_chain(run.store.entries())
     progress = run.progress()
+    assert has_ended(run, end)
     for standing in (Standing.IN_HAND, Standing.LOST, Standing.AILING, Standing.SWITCHED):
         assert not progress.group(standing), standing
     for name, part in progress.hosts.items():
@@ -191,3 +200,89 @@ def test_running_again_after_success_touches_nothing(world: tuple[Plan, dict[str
     assert isinstance(run.go(), Done)
     assert run.transport.calls == calls
     assert set(run.outcomes().values()) == {Outcome.SUCCEEDED}
+
+
+# ---- waves by evidence: nothing but the record says which waves there are
+
+
+@st.composite
+def evidence_worlds(draw: st.DrawFn, concurrency: int | None = None) -> tuple[Plan, dict[str, dict[str, object]]]:
+    plan, _ = draw(worlds(concurrency))
+    policy = replace(plan.policy, waves=("evidence",), risk_percent=draw(st.sampled_from([1, 5, 30])))
+    prior = draw(st.sampled_from([None, Prior(0.75, 25.25, "a good history"), Prior(5.5, 20.5, "a bad one")]))
+    one_wave = plan_of((draw(st.integers(1, 16)),), policy, ("1.4.0", TARGET))
+    plan = replace(one_wave, prior=prior)
+    return replace(plan, hosts=tuple(in_waves(plan))), {host.name: draw(host_worlds) for host in plan.hosts}
+
+
+@relaxed
+@given(evidence_worlds(), st.sets(st.integers(0, 15)))
+def test_by_evidence_hosts_start_only_in_opened_waves_each_as_large_as_the_record_allows(
+    world: tuple[Plan, dict[str, dict[str, object]]], unproven: set[int]
+) -> None:
+    run = Run(*world)
+    refused = [host.name for place, host in enumerate(run.plan.hosts) if place in unproven]
+    for name in refused:
+        run.store.append(run.plan.id, judged(name, Verdict.FAILED, "no space"), run.clock.now())
+    run.go()
+    for name in refused:
+        run.store.append(run.plan.id, judged(name), run.clock.now())
+    end = run.go()
+    assert isinstance(end, Done | Halt)
+    progress = Progress.of(run.plan)
+    for entry in run.store.entries():
+        match entry.fact:
+            case ledger.WaveOpened(wave=wave, hosts=names):
+                assert wave == progress.wave == len(progress.sizes) + 1
+                assert all(progress.host(name).outcome is not None for name in progress.waves)
+                succeeded, failed = progress.count(Standing.SUCCEEDED), progress.count(Standing.FAILED)
+                left = progress.without_outcome
+                assert 1 <= len(names) <= next_wave(run.plan, remaining=left, succeeded=succeeded, failed=failed)
+                assert names == tuple(progress.in_no_wave())[: len(names)]
+            case ledger.Started(host=host, action="upgrade"):
+                assert progress.waves[host] == progress.wave, "a host began before its wave was opened"
+                assert not stop_reason(run.plan, progress)
+            case ledger.Baking(wave=wave):
+                assert wave <= len(progress.sizes)
+        progress = progress.with_entry(entry)
+    if isinstance(end, Done):
+        assert progress.wave is None
+        attempted = {name for name, part in progress.hosts.items() if part.outcome and part.outcome.attempted}
+        assert attempted <= set(progress.waves)
+
+
+@relaxed
+@given(evidence_worlds(concurrency=1), st.lists(st.tuples(st.integers(1, 25), st.booleans()), min_size=1, max_size=4))
+def test_by_evidence_crashed_and_resumed_ends_like_crash_free_with_the_same_waves(
+    world: tuple[Plan, dict[str, dict[str, object]]], crashes: list[tuple[int, bool]]
+) -> None:
+    plan, hosts = world
+    hosts = {name: {**facts, "down": False, "drops": facts["drops"][:1]} for name, facts in hosts.items()}
+    calm, stormy = Run(plan, hosts), Run(plan, hosts)
+    calm.go()
+    for appends_left, after_writing in crashes:
+        stormy.store.dies_at = len(stormy.store.lines) + appends_left
+        stormy.store.dies_after_writing = after_writing
+        if stormy.go() is not None:
+            break
+    stormy.store.dies_at = None
+    assert stormy.go() is not None
+    assert stormy.versions() == calm.versions()
+    assert stormy.outcomes() == calm.outcomes()
+    assert stormy.store.facts(ledger.WaveOpened) == calm.store.facts(ledger.WaveOpened)
+
+
+@relaxed
+@given(evidence_worlds())
+def test_by_evidence_running_again_after_success_touches_nothing(
+    world: tuple[Plan, dict[str, dict[str, object]]],
+) -> None:
+    plan, hosts = world
+    run = Run(plan, {name: {"breaks": frozenset(), "drops": []} for name in hosts})
+    assert isinstance(run.go(), Done)
+    calls, waves = list(run.transport.calls), [host.wave for host in plan.hosts]
+    assert isinstance(run.go(), Done)
+    assert run.transport.calls == calls
+    assert set(run.outcomes().values()) == {Outcome.SUCCEEDED}
+    progress = run.progress()
+    assert [progress.wave_of(host.name) for host in plan.hosts] == waves, "the waves are those that the plan foretold"

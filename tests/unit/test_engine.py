@@ -162,7 +162,10 @@ def test_a_host_is_touched_only_once_its_start_is_on_record_with_the_fence_it_is
 
     def touching(name: str, action: Action, _version: str, ticket: Ticket) -> None:
         last = [line for line in rollout.record.lines if isinstance(line.fact, ledger.Started)]
-        known = {(line.fact.host, line.fact.action, line.fact.attempt, line.seq, line.plan) for line in last}
+        known = {
+            (line.fact.host, line.fact.action, line.fact.attempt, int(line.at.timestamp() * 1000), line.plan)
+            for line in last
+        }
         if (name, action, ticket.attempt, ticket.fence, ticket.plan) not in known:
             unrecorded.append((name, action, ticket))
 

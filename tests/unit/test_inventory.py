@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from liftlock.errors import InputError
-from liftlock.inventory import read_fleet
-from liftlock.model import Contact, Freeze, Host, WeeklyWindow
-from liftlock.weekly import WEEK, weekly_windows
+from liftlock.inventory import read_fleet, read_stub
+from liftlock.model import Contact, DatedWindow, Freeze, Host, HostGroup, MonthlyWindow, WeeklyWindow, YearlyFreeze
 
 FLEET = """\
 fleet: demo
@@ -113,33 +110,110 @@ def test_a_mistake_is_named_with_its_place(old: str, new: str, wanted: str) -> N
     assert len(found) == 1
 
 
+GROUPED = """\
+fleet: demo
+customers:
+  huaxin:
+    title: 华信证券
+    language: zh-CN
+    timezone: Asia/Shanghai
+    contacts: [{name: 李雷, email: li.lei@huaxin.example}]
+    windows: ["third saturday 22:00 for 6h", "2026-12-05 22:00 for 90m"]
+    at_once: 2
+    freezes:
+      - {name: year end, every: year, from: "12-20 00:00", until: "01-05 00:00"}
+    groups:
+      trading:
+        windows: ["last sun 01:00 for 2h"]
+        freezes:
+          - {name: audit, every: year, zone: UTC, product: gate, from: "02-29 00:00", until: "03-02 00:00"}
+freezes:
+  - {name: move, product: gate, from: "2026-12-24 12:00", until: "2026-12-27 00:00"}
+hosts:
+  - {name: hx-1, customer: huaxin, address: 10.0.0.1, group: trading}
+"""
+
+
+def test_windows_and_freezes_of_every_kind_are_read_for_customers_and_groups() -> None:
+    fleet = read_fleet(GROUPED, "demo.yaml")
+    huaxin = fleet.customers["huaxin"]
+    night = timedelta(hours=6)
+    assert huaxin.windows == (
+        MonthlyWindow("third saturday 22:00 for 6h", 3, 5, 22 * 60, night),
+        DatedWindow("2026-12-05 22:00 for 90m", datetime(2026, 12, 5, 22), timedelta(minutes=90)),  # noqa: DTZ001
+    )
+    assert huaxin.freezes == (YearlyFreeze("year end", "12-20 00:00", "01-05 00:00", "Asia/Shanghai"),)
+    assert huaxin.at_once == 2
+    assert huaxin.groups == {
+        "trading": HostGroup(
+            "trading",
+            (MonthlyWindow("last sun 01:00 for 2h", -1, 6, 60, timedelta(hours=2)),),
+            (YearlyFreeze("audit", "02-29 00:00", "03-02 00:00", "UTC", "gate"),),
+        )
+    }
+    assert fleet.hosts[0].group == "trading"
+    assert fleet.freezes[0].product == "gate"
+
+
 @pytest.mark.parametrize(
-    ("text", "start", "end"),
+    ("old", "new", "wanted"),
     [
-        ("sat 22:00-sun 04:00", 5 * 1440 + 1320, 6 * 1440 + 240),
-        ("SAT 22:00 - 04:00", 5 * 1440 + 1320, 6 * 1440 + 240),
-        ("sun 22:00-mon 04:00", 6 * 1440 + 1320, WEEK + 240),
-        ("fri 18:00-mon 06:00", 4 * 1440 + 1080, WEEK + 360),
-        ("wed 10:00-wed 24:00", 2 * 1440 + 600, 3 * 1440),
-        ("Always", 0, WEEK),
+        ("group: trading", "group: tradng", "20:62: hosts[0].group: `huaxin` has no group `tradng`; did you mean"),
+        ("every: year, zone", "every: month, zone", "freezes[0].every: must be `year`, found the text `month`"),
+        ('"02-29 00:00"', '"2026-02-28 00:00"', "is not a time of every year such as `12-20 00:00`"),
+        ('"02-29 00:00"', '"02-30 00:00"', "is not a time of every year such as `12-20 00:00`"),
+        ('from: "02-29 00:00"', 'from: "03-02 00:00"', "groups.trading.freezes[0].until: must differ from `from`"),
+        ('"2026-12-24 12:00"', '"12-24 12:00"', "is not a local time such as `2026-12-20 00:00`"),
+        ("last sun 01:00 for 2h", "sixth sun 01:00 for 2h", "windows[0]: `sixth sun 01:00 for 2h` is not a"),
+        ("at_once: 2", "at_once: 0", "customers.huaxin.at_once: must be at least 1"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_group_or_a_yearly_freeze_is_named_with_its_place(old: str, new: str, wanted: str) -> None:
+    (found,) = problems(GROUPED.replace(old, new))
+    assert wanted in found
+
+
+FIELDS = (
+    "name: hx-3, customer: huaxin, address: 10.0.0.3, facts: {features: [npm, 2], edition: enterprise, cores: 8},"
+    " products: [boathouse], role: database, redundancy: pair-a"
+)
+
+
+def test_a_host_may_say_what_it_is_what_it_runs_and_who_stands_in_for_it() -> None:
+    host = read_fleet(f"{FLEET}  - {{{FIELDS}}}\n", "demo.yaml").hosts[-1]
+    assert host.facts == {"features": ("npm", "2"), "edition": "enterprise", "cores": "8"}
+    assert (host.products, host.role, host.redundancy) == (("boathouse",), "database", "pair-a")
+    assert hash(host.products), "values stay as they are"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        ("edition: enterprise", "edition: true", "hosts[2].facts.edition: must be a text such as enterprise"),
+        ("edition: enterprise", "edition: {a: b}", "hosts[2].facts.edition: must be a text such as enterprise"),
+        ("[npm, 2]", "[npm, 1.5]", "hosts[2].facts.features: must be a text such as enterprise, or a list of texts"),
+        ("[npm, 2]", '[""]', "hosts[2].facts.features: must be a text such as enterprise, or a list of texts"),
+        ("features", "my-features", "hosts[2].facts.my-features: `my-features` must be a name of letters, digits and"),
+        ("[boathouse]", "boathouse", "hosts[2].products: expected a list, found the text `boathouse`"),
+        ("[boathouse]", "[Boat]", "hosts[2].products[0]: `Boat` must be 1 to 63 lower-case letters, digits and dashes"),
+        ("database", "a b", "hosts[2].role: `a b` must be 1 to 63 lower-case letters, digits and dashes"),
+        ("pair-a", "[pair-a]", "hosts[2].redundancy: expected text, found a list"),
     ],
 )
-def test_a_weekly_window_counts_minutes_from_monday(text: str, start: int, end: int) -> None:
-    assert weekly_windows(text) == (WeeklyWindow(text, start, end),)
+def test_a_mistake_in_what_a_host_says_of_itself_is_named_with_its_place(old: str, new: str, wanted: str) -> None:
+    (found,) = problems(f"{FLEET}  - {{{FIELDS.replace(old, new)}}}\n")
+    assert found.startswith("demo.yaml:15:")
+    assert wanted in found
 
 
-@given(st.integers(0, 1439), st.integers(0, 1440))
-def test_a_daily_window_is_seven_of_equal_length_within_a_day(start: int, end: int) -> None:
-    windows = weekly_windows(f"daily {start // 60:02}:{start % 60:02}-{end // 60:02}:{end % 60:02}")
-    assert [window.start_minute for window in windows] == [day * 1440 + start for day in range(7)]
-    assert {window.end_minute - window.start_minute for window in windows} == {(end - start - 1) % 1440 + 1}
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "sat", "sat 22:00", "sat 24:00-sun 04:00", "sat 22:60-23:00", "sat 22:00-24:01", "daily 22:00-sun 04:00",
-     "sat 22:00-sat 20:00", "sat 2:00-4:00", "sat 22:00-sun 04:00 UTC", "sat ２２:00-sun 04:00"],
-)  # fmt: skip
-def test_what_is_no_window_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is not a window|is not a time of day|ends before it starts"):
-        weekly_windows(text)
+def test_an_inventory_that_names_a_source_is_a_stub_and_others_are_not() -> None:
+    named = FLEET.split("hosts:\n", maxsplit=1)[0]
+    stub = read_stub(f"{named}source: {{ansible: hosts.yml}}\n", "demo.yaml")
+    assert stub is not None
+    assert stub.source.ansible == "hosts.yml"
+    assert read_stub(FLEET, "demo.yaml") is None
+    assert read_stub(FLEET.replace("hold: hardware", 'variables: {source: x}, labels: {a: "source: b"}'), "d") is None
+    with pytest.raises(InputError, match=r"demo\.yaml:12:1: hosts: unknown field"):
+        read_stub(f"{FLEET}source: {{ansible: hosts.yml}}\n", "demo.yaml")
+    with pytest.raises(InputError, match=r"demo\.yaml:11:50: freezes\[0\]\.until: must be later than `from`"):
+        read_stub(f"{named.replace('2026-12-27', '2026-12-23')}source: {{ansible: hosts.yml}}\n", "demo.yaml")

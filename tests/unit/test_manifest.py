@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
 from liftlock.errors import InputError
 from liftlock.manifest import catalogue, read_product, read_release
-from liftlock.model import Artifact, Health, Product, Release, ReleaseKind
+from liftlock.model import Artifact, BlockedEdge, Channel, Health, Product, Release, ReleaseKind, SupportLine
 
 PRODUCT = """\
 product: boathouse
@@ -31,6 +31,17 @@ confirm_within: 10m
 summary: {en: "Waiting lists", zh-CN: "候补"}
 before_switch: bin/drain
 """.replace("SHA", "Ab" * 32)
+
+
+PATHS = """\
+stop: {when: "npm in facts.features", settled: background-jobs}
+blocked:
+- {from: ">=1.4,<1.4.3", reason: loses bookings, url: "https://example.com/7", when: facts.edition == enterprise}
+- {from: "==1.3.*", reason: never tested}
+channel: candidate
+released: 2026-10-01
+needs: {acme-db: ">=5.2"}
+"""
 
 
 def release(version: str = "1.5.0") -> Release:
@@ -62,6 +73,28 @@ def test_a_product_is_read_whole() -> None:
     )
 
 
+def test_support_ends_and_roles_of_a_product_are_read() -> None:
+    text = PRODUCT + 'support: {"1.10": 2027-03-31, "1.9": 2026-12-31}\nroles: [database, application]\n'
+    found = read_product(text, "product.yaml")
+    assert found.support == (SupportLine("1.9", date(2026, 12, 31)), SupportLine("1.10", date(2027, 3, 31)))
+    assert found.roles == ("database", "application")
+
+
+@pytest.mark.parametrize(
+    ("more", "wanted"),
+    [
+        ("support: {1.4: 2027-03-31}", "9:11: a field's name must be text: put it in quotes"),
+        ('support: {"1.x": 2027-03-31}', '9:11: support.1.x: `1.x` must be a line of releases such as "1.4"'),
+        ('support: {"1.4": soon}', "9:18: support.1.4: `soon` is not a day such as 2026-10-01"),
+        ("roles: [database, web, database]", "9:8: roles: `database` stands there twice"),
+        ("roles: [The Web]", "9:9: roles[0]: `The Web` must be 1 to 63 lower-case"),
+    ],
+)
+def test_a_mistake_in_support_or_roles_is_named_with_its_place(more: str, wanted: str) -> None:
+    (problem,) = product_problems(PRODUCT + more)
+    assert wanted in problem
+
+
 def test_a_release_is_read_whole_and_belongs_to_the_product_of_its_folder() -> None:
     assert release() == Release(
         product="boathouse",
@@ -76,6 +109,61 @@ def test_a_release_is_read_whole_and_belongs_to_the_product_of_its_folder() -> N
         summary={"en": "Waiting lists", "zh-CN": "候补"},
         before_switch="bin/drain",
     )
+
+
+def test_what_a_release_says_about_paths_is_read() -> None:
+    found = read_release(RELEASE.replace("stop: false\n", PATHS), "releases/boathouse/1.5.0.yaml")
+    assert (found.stop, found.stop_when, found.settled_gate) == (True, "npm in facts.features", "background-jobs")
+    assert found.blocked == (
+        BlockedEdge(">=1.4,<1.4.3", "loses bookings", "https://example.com/7", "facts.edition == enterprise"),
+        BlockedEdge("==1.3.*", "never tested"),
+    )
+    assert (found.channel, found.released, found.needs) == (
+        Channel.CANDIDATE,
+        date(2026, 10, 1),
+        {"acme-db": ">=5.2"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "stop"),
+    [
+        ("true", (True, "", "")),
+        ("false", (False, "", "")),
+        ("{settled: jobs}", (True, "", "jobs")),
+        ("{when: a in facts.b}", (True, "a in facts.b", "")),
+    ],
+)
+def test_a_stop_is_plain_or_says_when_and_what_must_settle(written: str, stop: tuple[bool, str, str]) -> None:
+    found = read_release(RELEASE.replace("stop: false", f"stop: {written}"), "1.5.0.yaml")
+    assert (found.stop, found.stop_when, found.settled_gate) == stop
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        ("npm in facts.features", "npm in features", "5:14: stop.when: column 1: `npm in features` asks for no fact"),
+        ("settled: background", "settled: Background", "5:48: stop.settled: `Background-jobs` must be 1 to 63"),
+        ("settled:", "setled:", "5:39: stop.setled: unknown field; did you mean `settled`?"),
+        ('from: ">=1.4,<1.4.3"', "from: 1.4 to 1.5", "7:10: blocked[0].from: `1.4 to 1.5` is not a version range"),
+        ('from: "==1.3.*", ', "", "8:3: blocked[1].from: is missing"),
+        (", reason: never tested", "", "8:3: blocked[1].reason: is missing"),
+        ("https://", "ftp://", "7:55: blocked[0].url: must begin with http:// or https://"),
+        ("when: facts.edition == ", "when: facts.edition = ", "blocked[0].when: column 15: cannot be read"),
+        (
+            "channel: candidate",
+            "channel: beta",
+            "9:10: channel: must be `stable` or `candidate`, found the text `beta`",
+        ),
+        ("2026-10-01", "2026-02-30", "10:11: released: `2026-02-30` is not a day such as 2026-10-01"),
+        ("2026-10-01", "1.10.2026", "10:11: released: `1.10.2026` is not a day such as 2026-10-01"),
+        (">=5.2", "5.2", "11:18: needs.acme-db: `5.2` is not a version range"),
+        ("acme-db", "Acme", "11:9: needs.Acme: `Acme` must be 1 to 63 lower-case"),
+    ],
+)
+def test_a_mistake_in_what_a_release_says_about_paths_is_named_with_its_place(old: str, new: str, wanted: str) -> None:
+    (problem,) = release_problems(RELEASE.replace("stop: false\n", PATHS.replace(old, new)))
+    assert wanted in problem
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from adapters.announced_plan import ADA, CATALOGUE, FIRST, FLEET, GRACE, HARBOUR, LAKE, PLAN, SECOND, WANG
 from liftlock.errors import InputError
 from liftlock.ledger import Delivered, Entry, Fact, Finished, Queued
-from liftlock.model import Contact, Fleet, NoticeKind, NoticeState, Plan, ReleaseKind
-from liftlock.notice import Letter, dispatches, message_id, owed, share, unsent, untold
+from liftlock.model import Contact, Fleet, NoticeKind, NoticeState, Plan, PlannedCustomer, ReleaseKind
+from liftlock.notice import Letter, dispatches, message_id, owed, promised_leads, share, unsent, untold
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ANNOUNCED = NoticeKind.ANNOUNCED
@@ -22,7 +22,8 @@ def fleet_with(*contacts: Contact) -> Fleet:
 
 
 def waiting(plan: Plan, sent: dict[str, datetime], now: datetime) -> dict[str, str]:
-    whys = {name: untold(plan, name, sent.get(name), now) for name in ("harbour", "lake")}
+    leads = promised_leads(plan)
+    whys = {name: untold(plan, name, leads[name], sent.get(name), now) for name in ("harbour", "lake")}
     return {name: why for name, why in whys.items() if why}
 
 
@@ -141,6 +142,13 @@ def test_a_customer_who_was_never_told_stands_in_the_way_and_the_sentence_says_f
     assert set(problems) == {"harbour"}
     assert "has not been sent the notice of plan 3f9c2a71" in problems["harbour"]
     assert "free from 2026-11-27 12:00 UTC" in problems["harbour"]
+
+
+def test_a_customer_is_owed_what_the_plan_promised_it() -> None:
+    lake = PlannedCustomer("lake", NOON, NOON + timedelta(hours=4), NOON + timedelta(hours=9))
+    plan = replace(PLAN, customers=(lake,))
+    assert promised_leads(plan) == {"lake": timedelta(hours=4), "harbour": timedelta(hours=168)}
+    assert set(waiting(plan, {"harbour": NOON, "lake": NOON}, NOON + timedelta(hours=4))) == {"harbour"}
 
 
 @given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=30)))

@@ -11,26 +11,32 @@ from liftlock.model import (
     Artifact,
     Catalogue,
     Customer,
+    DatedWindow,
     Exclusion,
     Fleet,
     Freeze,
     Health,
     Host,
+    HostGroup,
     Observation,
     Outcome,
     Plan,
+    PlannedCustomer,
     Policy,
     Product,
     Release,
     ReleaseKind,
     WeeklyWindow,
     Window,
+    WindowRule,
 )
 from liftlock.plan import make_plan
 from liftlock.plan_document import from_json, plan_file_name, plan_id, short_id, to_document, to_json
+from liftlock.timing import blocked_lines
 from liftlock.waves import budget_words
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+WEEK = timedelta(days=7)
 ALWAYS = WeeklyWindow("always", 0, 7 * 24 * 60)
 
 
@@ -80,7 +86,7 @@ def test_a_host_is_planned_from_the_version_that_was_observed() -> None:
     assert host.observed == "1.3.0"
     assert [(hop.from_version, hop.to_version) for hop in host.hops] == [("1.3.0", "1.4.0"), ("1.4.0", "1.5.0")]
     assert host.note == "inventory expects 1.4.0, the host has 1.3.0"
-    assert host.window == Window(NOW, NOW + timedelta(days=92))
+    assert host.window == Window(NOW + WEEK, NOW + WEEK + timedelta(days=92))
     assert (plan.kind, plan.fleet, plan.product, host.wave) == (ReleaseKind.UPGRADE, "river", "gate", 1)
 
 
@@ -150,7 +156,7 @@ def test_a_window_must_hold_the_upgrade_and_the_rollback() -> None:
     (left_out,) = plan_with(19).exclusions
     assert (left_out.outcome, left_out.reason) == (
         Outcome.DEFERRED,
-        "needs 20 min, the longest window before 2027-02-21 has 19 min",
+        "no slot before 2027-02-28: needs 20 min (1 hop of 10 min and the way back) in a 19 min window",
     )
 
 
@@ -264,3 +270,150 @@ def test_the_budget_is_said_in_words() -> None:
     )
     assert budget_words(plan_of_many(50)).startswith("98 % of 50 hosts allows 1 failure;")
     assert budget_words(plan_of_many(0)) == "No host is planned."
+
+
+# ---- time
+
+
+SATURDAYS = WeeklyWindow("sat 22:00-sun 00:00", 5 * 1440 + 22 * 60, 6 * 1440)
+NO_LEAD = dict.fromkeys(ReleaseKind, timedelta(0))
+HOUR = timedelta(hours=1)
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def in_utc(name: str, *windows: WindowRule, **facts: object) -> Customer:
+    return replace(customer(name, windows=windows), timezone="UTC", **facts)  # type: ignore[arg-type]
+
+
+def many(count: int, owner: str = "mill", **facts: object) -> list[Host]:
+    return [Host(f"{owner}{n:03}", owner, "::1", expected_version="1.4.0", **facts) for n in range(count)]  # type: ignore[arg-type]
+
+
+def test_a_window_begins_no_earlier_than_the_lead_of_kind_and_tier_allows() -> None:
+    customers = (in_utc("mill", ALWAYS), in_utc("weir", ALWAYS, tier="key"))
+    policy = Policy(notice_lead_by_tier={"key": {ReleaseKind.UPGRADE: timedelta(days=14)}})
+    plan = plan_of(fleet(*many(1), *many(1, "weir"), customers=customers), policy=policy)
+    starts = {host.customer: host.window.start for host in plan.hosts}
+    assert starts == {"mill": NOW + timedelta(days=7), "weir": NOW + timedelta(days=14)}
+    assert [one.notify_by for one in plan.customers] == [NOW, NOW]
+
+
+def test_each_customer_is_told_its_last_moment_and_when_its_hosts_begin_and_end() -> None:
+    plan = plan_of(fleet(*many(2), customers=(in_utc("mill", SATURDAYS),)))
+    begins, ends = at("2026-11-28T22:00"), at("2026-11-29T00:00")
+    assert plan.customers == (PlannedCustomer("mill", begins - timedelta(days=7), begins, ends),)
+    assert plan.customers[0].lead == timedelta(days=7)
+
+
+def test_a_waived_notice_leaves_no_lead_and_stands_in_the_plan() -> None:
+    mill = fleet(*many(1), customers=(in_utc("mill", ALWAYS),))
+    plan = make_plan(CATALOGUE, mill, Policy(), {}, "1.5.0", {}, NOW, waived=["notice"])
+    assert plan.waived == ("notice",)
+    assert plan.hosts[0].window.start == plan.customers[0].notify_by == NOW
+    assert plan.id != make_plan(CATALOGUE, mill, Policy(), {}, "1.5.0", {}, NOW).id
+
+
+def test_a_group_has_windows_of_its_own_and_a_freeze_of_another_product_does_not_bind() -> None:
+    frozen = Freeze("not ours", NOW, NOW + timedelta(days=365), "lock")
+    groups = {"db": HostGroup("db", (DatedWindow("", datetime(2026, 12, 5, 22), 2 * HOUR),))}  # noqa: DTZ001
+    mill = in_utc("mill", SATURDAYS, groups=groups, freezes=(frozen,))
+    db, app = Host("db", "mill", "::1", group="db"), Host("app", "mill", "::1")
+    policy = Policy(notice_lead=NO_LEAD, waves=("100%",))
+    plan = plan_of(fleet(db, app, customers=(mill,)), seen("db"), seen("app"), policy=policy)
+    starts = {host.name: host.window.start for host in plan.hosts}
+    assert starts == {"app": at("2026-11-21T22:00"), "db": at("2026-12-05T22:00")}
+
+
+def test_later_waves_wait_for_the_earlier_ones_and_their_bake() -> None:
+    policy = Policy(notice_lead=NO_LEAD, waves=("1", "100%"), bake=2 * HOUR)
+    plan = plan_of(fleet(*many(3), customers=(in_utc("mill", SATURDAYS),)), policy=policy)
+    assert [host.window.start for host in plan.hosts] == [at("2026-11-21T22:00"), *[at("2026-11-28T22:00")] * 2]
+    assert plan.finish == at("2026-11-29T00:10"), "ten minutes in the second night, then the bake"
+
+
+def test_a_wave_that_the_one_before_leaves_room_for_has_the_same_window() -> None:
+    policy = Policy(notice_lead=NO_LEAD, waves=("1", "100%"), bake=HOUR)
+    plan = plan_of(fleet(*many(3), customers=(in_utc("mill", SATURDAYS),)), policy=policy)
+    assert {host.window.start for host in plan.hosts} == {at("2026-11-21T22:00")}
+    assert plan.finish == at("2026-11-22T00:20")
+
+
+def test_hosts_for_which_a_window_has_no_room_take_the_next() -> None:
+    policy = Policy(notice_lead=NO_LEAD, waves=("100%",), concurrency=5, bake=timedelta(0))
+    for at_once, in_the_first in ((None, 55), (2, 22)):
+        mill = in_utc("mill", SATURDAYS, at_once=at_once)
+        plan = plan_of(fleet(*many(60), customers=(mill,)), policy=policy)
+        first = [host for host in plan.hosts if host.window.start == at("2026-11-21T22:00")]
+        assert len(first) == in_the_first, "eleven turns of ten minutes, the last with room for the way back"
+
+
+def test_the_finish_respects_how_many_hosts_are_acted_on_at_once_everywhere() -> None:
+    policy = Policy(notice_lead=NO_LEAD, waves=("100%",), concurrency=4, bake=HOUR)
+    customers = tuple(in_utc(name, ALWAYS) for name in ("mill", "weir", "lock"))
+    hosts = [host for one in customers for host in many(8, one.name)]
+    assert plan_of(fleet(*hosts, customers=customers), policy=policy).finish == NOW + 2 * HOUR
+
+
+def test_a_host_without_a_slot_leaves_no_finish_and_its_customer_one_line() -> None:
+    short = WeeklyWindow("tue", 24 * 60, 24 * 60 + 30)
+    year_end = Freeze("year-end", at("2026-11-01T00:00"), at("2026-12-04T00:00"))
+    customers = (in_utc("huaxin", short, freezes=(year_end,)), in_utc("mill", SATURDAYS), in_utc("weir", short))
+    old, new = (Host(name, "weir", "::1") for name in ("old", "new"))
+    looks = [seen("old", "1.3.0"), seen("new", "1.4.0")]
+    blocked = [replace(host, expected_version="1.3.0") for host in many(2, "huaxin")]
+    plan = plan_of(fleet(*blocked, *many(1), old, new, customers=customers), *looks)
+    assert plan.finish is None
+    need = "needs 40 min (2 hops of 10 min and the way back) in a 30 min window"
+    assert blocked_lines(plan) == [
+        f"huaxin: no slot before 2027-02-28: freeze year-end to 2026-12-03, then {need}",
+        f"weir (old): no slot before 2027-02-28: {need}",
+    ]
+    assert {left.outcome for left in plan.exclusions} == {Outcome.DEFERRED}
+
+
+def test_a_host_whose_only_date_passes_while_earlier_waves_run_is_left_out() -> None:
+    tonight = DatedWindow("2026-11-21 22:00 for 1h", datetime(2026, 11, 21, 22), HOUR)  # noqa: DTZ001
+    customers = (in_utc("alder", SATURDAYS), in_utc("mill", tonight))
+    policy = Policy(notice_lead=NO_LEAD, waves=("1", "100%"), bake=3 * HOUR)
+    plan = plan_of(fleet(*many(1, "alder"), *many(1), customers=customers), policy=policy)
+    assert [host.name for host in plan.hosts] == ["alder000"]
+    (left,) = plan.exclusions
+    assert (left.host, left.outcome) == ("mill000", Outcome.DEFERRED)
+    assert left.reason == (
+        "no slot before 2027-02-21: wave 2 can begin on 2026-11-22 01:10, and no window is long enough after that"
+    )
+    assert plan.finish is None
+
+
+def test_hosts_that_all_windows_together_have_no_room_for_are_left_out() -> None:
+    once = DatedWindow("2026-11-28 22:00 for 30m", datetime(2026, 11, 28, 22), HOUR / 2)  # noqa: DTZ001
+    policy = Policy(notice_lead=NO_LEAD, waves=("100%",), concurrency=1)
+    plan = plan_of(fleet(*many(5), customers=(in_utc("mill", once),)), policy=policy)
+    assert [host.name for host in plan.hosts] == ["mill000", "mill001"]
+    assert {left.reason for left in plan.exclusions} == {
+        "no slot before 2027-02-21: the hosts before it fill every window, 1 at once"
+    }
+
+
+def test_the_record_s_durations_replace_the_manifest_s_estimates_and_the_plan_says_so() -> None:
+    mill = fleet(*(replace(host, expected_version="1.3.0") for host in many(1)), customers=(in_utc("mill", ALWAYS),))
+    durations = {"1.5.0": timedelta(minutes=25)}
+    plan = make_plan(CATALOGUE, mill, Policy(), {}, "1.5.0", {}, NOW, durations=durations)
+    assert plan.hosts[0].needed == 2 * timedelta(minutes=10 + 25)
+    assert plan.estimates == {"1.4.0": "10 min by its manifest", "1.5.0": "25 min by the record"}
+
+
+def test_a_bound_that_clocks_skip_is_noted_once_on_the_host() -> None:
+    night = DatedWindow("2027-03-28 02:30 for 2h", datetime(2027, 3, 28, 2, 30), 2 * HOUR)  # noqa: DTZ001
+    berlin = replace(in_utc("mill", night), timezone="Europe/Berlin")
+    late = in_utc("weir", DatedWindow("", datetime(2027, 3, 28, 1), HOUR))  # noqa: DTZ001
+    hosts, now = fleet(*many(1), *many(1, "weir"), customers=(berlin, late)), at("2027-03-20T00:00")
+    plan = make_plan(CATALOGUE, hosts, Policy(waves=("1", "100%"), bake=HOUR), {}, "1.5.0", {}, now)
+    assert [left.host for left in plan.exclusions] == ["weir000"], "so the waves were drawn up twice"
+    assert plan.hosts[0].note == (
+        "not observed: nobody looked; its window starts at 02:30, which Europe/Berlin skips on 2027-03-28:"
+        " 03:00 (01:00 UTC) counts instead"
+    )

@@ -299,6 +299,6 @@ def test_folding_20000_entries_costs_as_much_for_the_last_as_for_the_first(turne
     second = _calls(lambda: middle.append(middle[0].with_entries(entries[10_000:])))
     assert middle[1].count(Standing.SUCCEEDED) == 10_000
     assert middle[1].wave is None
-    assert first < 50 * 10_000
+    assert first < 60 * 10_000
     assert second <= 1.1 * first  # the cursor passes every host once, wherever that falls
     assert CountedOrder.reads <= len(entries) + len(plan.hosts)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from liftlock.errors import InputError
-from liftlock.model import Policy, ReleaseKind, RollbackScope
+from liftlock.model import ApprovalRule, Policy, ReleaseKind, RollbackScope
 from liftlock.settings import MailSecurity, Settings, SmtpSettings, SshSettings, Vendor, read_settings
 
 WORKSPACE = Path("/srv/work")
@@ -45,6 +45,7 @@ policy:
   rollback: wave
   max_failures: 0
   notice_lead: {security: 4h}
+  notice_lead_by_tier: {key: {upgrade: 14d}, low: {}}
 """
     assert settings(text) == Settings(
         ledger="postgresql+psycopg://liftlock@db.example/record",
@@ -66,8 +67,30 @@ policy:
             rollback=RollbackScope.WAVE,
             max_failures=0,
             notice_lead={**Policy().notice_lead, ReleaseKind.SECURITY: timedelta(hours=4)},
+            notice_lead_by_tier={"key": {ReleaseKind.UPGRADE: timedelta(days=14)}, "low": {}},
         ),
     )
+
+
+@pytest.mark.parametrize("waves", ["evidence", "[evidence]"])
+def test_waves_can_follow_the_evidence_at_a_risk(waves: str) -> None:
+    policy = settings(f"policy: {{waves: {waves}, risk: 10%}}").policy
+    assert (policy.waves, policy.by_evidence, policy.risk_percent) == (("evidence",), True, 10)
+    assert settings(f"policy: {{waves: {waves}}}").policy.risk_percent == 5
+
+
+def test_approvals_are_asked_by_kind_and_number_of_hosts() -> None:
+    rules = "[{kinds: [upgrade, security], over_hosts: 50, approvers: 2}, {}]"
+    assert settings(f"policy: {{approvals: {rules}}}").policy.approvals == (
+        ApprovalRule((ReleaseKind.UPGRADE, ReleaseKind.SECURITY), 50, 2),
+        ApprovalRule((), 0, 1),
+    )
+
+
+def test_what_runs_at_once_is_bounded_by_site_and_customer_only_when_asked() -> None:
+    assert (settings("").policy.site_at_once, settings("").policy.customer_at_once) == (None, None)
+    bounded = settings("policy: {site_at_once: 4, customer_at_once: 2}").policy
+    assert (bounded.site_at_once, bounded.customer_at_once) == (4, 2)
 
 
 def test_only_the_operators_own_home_has_a_short_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,8 +135,15 @@ def test_a_relative_sqlite_file_is_taken_from_the_workspace(said: str, meant: st
         ("policy: {waves: ['0%', '100%']}", "policy.waves[0]: must be a number of hosts"),
         ("policy: {waves: ['101%', '100%']}", "policy.waves[0]: must be a number of hosts"),
         ("policy: {waves: [2.5, '100%']}", "policy.waves[0]: must be a number of hosts"),
+        ("policy: {waves: [1, evidence, 100%]}", "policy.waves: `evidence` stands alone"),
+        ("policy: {risk: 5}", "policy.risk: must be a percentage from `1%` to `99%`"),
+        ("policy: {risk: 0%}", "policy.risk: must be a percentage"),
+        ("policy: {notice_lead_by_tier: {key: {ptch: 1h}}}", "must be `patch`, `security` or `upgrade`, found"),
         ("policy: {notice_lead: {ptch: 1h}}", "must be `patch`, `security` or `upgrade`, found the text `ptch`"),
         ("policy: {concurrency: 0}", "must be at least 1"),
+        ("policy: {site_at_once: 0}", "policy.site_at_once: must be at least 1"),
+        ("policy: {customer_at_once: 0}", "policy.customer_at_once: must be at least 1"),
+        ("policy: {approvals: [{approvers: 0}]}", "policy.approvals[0].approvers: must be at least 1"),
         ("policy: {max_failures: -1}", "must be at least 0"),
     ],
 )

@@ -141,7 +141,7 @@ class _RecordedKeysOnly(paramiko.MissingHostKeyPolicy):
             return
         if self._trusted:
             recorded = " or ".join(f"{known.key_type} {known.fingerprint}" for known in self._trusted)
-            remedy = "if the change is meant, record the new key with `liftlock trust`"
+            remedy = "if the change is meant, record the new key with `liftlock trust --replace`"
             raise HostKeyError("host key changed", f"{detail}, recorded is {recorded}; {remedy}")
         if self._authority:
             detail += "; known_hosts has only an authority (@cert-authority) for it, which liftlock does not use"

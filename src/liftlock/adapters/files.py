@@ -7,12 +7,13 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from liftlock import inventory, manifest, settings
+from liftlock.adapters import inventory_sources
 from liftlock.errors import InputError, LiftlockError, Problem
 from liftlock.model import Catalogue, Fleet, Release
 from liftlock.settings import Settings
@@ -77,12 +78,29 @@ def load_fleet(workspace: Path, name_or_path: str) -> Fleet:
 
     Raises InputError with every problem; a fleet asked for by name must carry that name.
     """
+    return load_fleet_with_hashes(workspace, name_or_path)[0]
+
+
+def load_fleet_with_hashes(workspace: Path, name_or_path: str) -> tuple[Fleet, dict[str, str]]:
+    """The fleet, and the sha256 of all that it was read from: the inventory, and what its source holds.
+
+    Files are named by their path within the workspace, what a program printed by its command line. A program
+    is run once for both. Raises InputError as `load_fleet` does.
+    """
     path = _inventory_path(workspace, name_or_path)
-    fleet = inventory.read_fleet(_read_text(path, workspace), _shown(path, workspace))
+    shown = _shown(path, workspace)
+    text = _read_text(path, workspace)
+    hashes = {shown: hashlib.sha256(text.encode()).hexdigest()}
+    stub = inventory.read_stub(text, shown)
+    if stub is None:
+        fleet = inventory.read_fleet(text, shown)
+    else:
+        fetched = inventory_sources.fetch(stub.source, path.parent, workspace)
+        fleet, hashes = inventory.fleet_from(stub, fetched.hosts), hashes | fetched.hashes
     if not _is_path(name_or_path) and fleet.name != name_or_path:
         message = f"`{fleet.name}` must be the name of its file, {name_or_path}"
-        raise InputError([Problem(_shown(path, workspace), message, "fleet")])
-    return fleet
+        raise InputError([Problem(shown, message, "fleet")])
+    return fleet, hashes
 
 
 def load_settings(workspace: Path) -> Settings:
@@ -93,17 +111,30 @@ def load_settings(workspace: Path) -> Settings:
     return settings.read_settings(text, SETTINGS, workspace)
 
 
-def input_hashes(workspace: Path, product: str, fleet: str) -> dict[str, str]:
-    """The sha256 of the exact bytes of every file a plan is made from, by its path within the workspace.
+def input_hashes(
+    workspace: Path, product: str, fleet: str, of_fleet: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The sha256 of the exact bytes of all that a plan is made from, by name as in `load_fleet_with_hashes`.
 
-    These are product.yaml, every release manifest, the inventory, and liftlock.yaml when there is one.
-    Raises InputError when one cannot be read.
+    These are product.yaml, every release manifest, the inventory with what its source holds (`of_fleet`; looked
+    up again when not given), and liftlock.yaml when there is one. Raises InputError when one cannot be read.
     """
     folder = _product_folder(workspace, product)
-    paths = [folder / PRODUCT, *_release_manifests(folder), _inventory_path(workspace, fleet)]
+    paths = [folder / PRODUCT, *_release_manifests(folder)]
     if (workspace / SETTINGS).exists():
         paths.append(workspace / SETTINGS)
-    return {_shown(path, workspace): _sha256(path, workspace) for path in sorted(paths)}
+    hashes = {_shown(path, workspace): _sha256(path, workspace) for path in paths}
+    hashes.update(_inventory_hashes(workspace, fleet) if of_fleet is None else of_fleet)
+    return dict(sorted(hashes.items()))
+
+
+def _inventory_hashes(workspace: Path, name_or_path: str) -> dict[str, str]:
+    """As of `load_fleet_with_hashes`, without reading hosts that the inventory lists itself."""
+    path = _inventory_path(workspace, name_or_path)
+    text = _read_text(path, workspace)
+    hashes = {_shown(path, workspace): hashlib.sha256(text.encode()).hexdigest()}
+    stub = inventory.read_stub(text, _shown(path, workspace))
+    return hashes | inventory_sources.fetch(stub.source, path.parent, workspace).hashes if stub else hashes
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

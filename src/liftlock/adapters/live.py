@@ -62,6 +62,9 @@ def line(entry: Entry, progress: Progress) -> Text | None:
             return Text(f"{fact.host}: {fact.outcome}: {fact.reason}", style="yellow")
         case ledger.Ended():
             return _ended(fact)
+        case ledger.WaveOpened():
+            hosts = "1 host" if len(fact.hosts) == 1 else f"{len(fact.hosts)} hosts"
+            return Text(f"wave {fact.wave}: {hosts}, by what the others have shown")
         case ledger.Baking():
             bake = progress.lineup.plan.policy.bake
             return Text(f"wave {fact.wave}: all through, watching for {bake.total_seconds():g} s")
@@ -91,11 +94,15 @@ def _say(screen: Console, entry: Entry, progress: Progress) -> None:
 def _bar(plan: Plan, progress: Progress) -> Group:
     in_hand = sorted(progress.group(Standing.IN_HAND))
     more = f" and {len(in_hand) - SHOWN} more" if len(in_hand) > SHOWN else ""
+    of = "" if plan.policy.by_evidence else f" of {len(progress.sizes)}"
     counts = Text.assemble(
         (f"{plan.product} {plan.version}  ", "bold"),
-        f"wave {progress.wave or len(progress.lineup.ends)} of {len(progress.lineup.ends)}  ",
+        f"wave {progress.wave or len(progress.sizes)}{of}  ",
         (f"{progress.count(Standing.SUCCEEDED)} succeeded  ", "green"),
         f"{progress.count(Standing.SWITCHED)} in the bake  ",
         (f"{progress.count(Standing.FAILED)} failed of {plan.allowed_failures} allowed", "red"),
     )
-    return Group(counts, Text(f"in hand: {', '.join(in_hand[:SHOWN]) or 'none'}{more}", style="dim"))
+    hands = Text(f"in hand: {', '.join(in_hand[:SHOWN]) or 'none'}{more}", style="dim")
+    for text in (counts, hands):
+        text.no_wrap, text.overflow = True, "ellipsis"
+    return Group(counts, hands)

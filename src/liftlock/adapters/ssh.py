@@ -95,8 +95,12 @@ class SshTransport:
     def _log(self, host: Host, phase: str, output: str) -> None:
         if self._log_dir is None or not output:
             return
-        self._log_dir.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._log_dir / f"{host.name}.log", os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600)
+        with suppress(OSError):  # a full disk must not hide what the host answered; the ledger tells of it
+            self._append_log(self._log_dir, host, phase, output)
+
+    def _append_log(self, folder: Path, host: Host, phase: str, output: str) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(folder / f"{host.name}.log", os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(f"== {self._now().isoformat(timespec='seconds')} {phase}\n{output}\n")
 

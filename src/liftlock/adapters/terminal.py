@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +18,7 @@ from rich.text import Text
 from liftlock.model import Fleet, GateResult, NoticeState, Observation, Outcome, Plan, Verdict
 from liftlock.plan_document import short_id
 from liftlock.report import Report
+from liftlock.timing import blocked_lines
 from liftlock.waves import budget_words
 
 if TYPE_CHECKING:
@@ -34,9 +37,14 @@ _STYLES: dict[str, str] = {
 }
 
 
+WIDE = 200
+"""Columns where no terminal says how many it has: a pipe or a file must not cut values in two."""
+
+
 def console() -> Console:
     """Standard output as people see it."""
-    return Console(highlight=False, soft_wrap=False)
+    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE
+    return Console(highlight=False, soft_wrap=False, width=wide)
 
 
 def errors() -> Console:
@@ -109,11 +117,10 @@ def show_workspace(folder: Path, written: Sequence[Path]) -> None:
 
 def show_plan(plan: Plan, path: Path, fleet: Fleet) -> None:
     """The plan as people read it: budget, waves with windows in the customer's own time, who is left out."""
-    from zoneinfo import ZoneInfo
-
     screen = console()
     screen.print(f"[bold]Plan {short_id(plan)}[/]: {plan.product} {plan.version} ({plan.kind}) for fleet {plan.fleet}")
     screen.print(budget_words(plan))
+    _show_times(screen, plan, fleet)
     if plan.hosts:
         screen.print()
         rows = table("wave", "host", "customer", "path", "window (customer's time)")
@@ -131,13 +138,33 @@ def show_plan(plan: Plan, path: Path, fleet: Fleet) -> None:
             notes.setdefault(host.note, []).append(host.name)
     for note, names in notes.items():
         screen.print(Text(f"note: {note}: {', '.join(names)}", style="yellow"))
-    if plan.exclusions:
+    left_out = [left for left in plan.exclusions if left.outcome is not Outcome.DEFERRED]
+    if left_out:
         screen.print()
         rows = table("left out", "customer", "how", "why")
-        for left in plan.exclusions:
+        for left in left_out:
             rows.add_row(left.host, left.customer, outcome_text(left.outcome), left.reason)
         screen.print(rows)
     screen.print(f"\nWritten to {path}", soft_wrap=True)
+
+
+def _show_times(screen: Console, plan: Plan, fleet: Fleet) -> None:
+    """The earliest finish or who has no slot, and for each customer by when it must be told, in its own time."""
+    if plan.finish:
+        by = ", ".join(f"{version} {words}" for version, words in plan.estimates.items())
+        screen.print(f"All through not before {plan.finish:%a %d %b %Y %H:%M} UTC, as expected of a hop: {by}.")
+    for line in blocked_lines(plan):
+        screen.print(Text(line, style="yellow"), soft_wrap=True)
+    if plan.waived:
+        screen.print(Text(f"Set aside for this plan: {', '.join(plan.waived)}.", style="yellow"))
+    if plan.customers:
+        screen.print()
+        rows = table("customer", "tell by", "begins", "ends (customer's time)")
+        for one in plan.customers:
+            zone = ZoneInfo(fleet.customers[one.name].timezone)
+            told, begins, ends = (at.astimezone(zone) for at in (one.notify_by, one.begins, one.ends))
+            rows.add_row(one.name, f"{told:%a %d %b %H:%M}", f"{begins:%a %d %b %H:%M}", f"{ends:%a %d %b %H:%M %Z}")
+        screen.print(rows)
 
 
 def show_gates(results: Sequence[GateResult], logs: Path) -> None:
@@ -210,7 +237,7 @@ def _end_words(told: dict[str, Any]) -> str:
     return {
         "done": "Done." if told["exit_code"] == 0 else "Every planned host has an outcome.",
         "halt": f"{'Ended' if told['reason'].startswith('aborted') else 'Halted'}: {told['reason']}.",
-        "pause": f"Paused: {told['reason']}; run it again then, or with --wait.",
+        "pause": f"Paused: {told['reason']}.",
         "verified": "Nothing to do: looked at every host, touched none.",
     }.get(told["end"], "Stopped by the operator; run it again to go on.")
 
@@ -227,10 +254,13 @@ def show_standings(standings: Sequence[dict[str, Any]], *, in_full: bool) -> Non
             told["fleet"],
             f"{rate['succeeded']} of {rate['attempted']}",
             f"{told['failures']} of {told['allowed_failures']} allowed",
-            told["state"],
+            told["state"] + _approvals_missing(told["approvals"]),
         )
     screen.print(rows)
     for told in standings if in_full else ():
+        for given in told["approvals"]["given"]:
+            note = f": {given['note']}" if given["note"] else ""
+            screen.print(Text(f"approved by {given['by']}{note} ({given['at']:%Y-%m-%d %H:%M} UTC)"))
         for waived in told["waived"]:
             screen.print(Text(f"waived {waived['rule']}: {waived['reason']} ({waived['by']})", style="yellow"))
         hosts = table("wave", "host", "outcome", "attempts", "why")
@@ -246,6 +276,11 @@ def show_standings(standings: Sequence[dict[str, Any]], *, in_full: bool) -> Non
         screen.print(hosts)
 
 
+def _approvals_missing(approvals: dict[str, Any]) -> str:
+    given, needed = len(approvals["given"]), approvals["needed"]
+    return f", {given} of {needed} approvals" if given < needed else ""
+
+
 def show_report(report: Report) -> None:
     """The report."""
     from liftlock.adapters.terminal_report import show_report as show
@@ -256,6 +291,7 @@ def show_report(report: Report) -> None:
 def show_fingerprints(found: Sequence[Fingerprint]) -> None:
     """Each host's key as it answers now, for comparison with what its owner says."""
     rows = table("host", "address", "key", "fingerprint")
+    rows.columns[-1].no_wrap = True
     for one in found:
         style = BAD if one.state in {"changed", "unreachable"} else ""
         rows.add_row(
@@ -266,8 +302,19 @@ def show_fingerprints(found: Sequence[Fingerprint]) -> None:
 
 def show_recorded(recorded: Sequence[str], path: Path) -> None:
     """Which keys were written down."""
-    words = f"Recorded {len(recorded)} keys in {path}" if recorded else "Nothing new was recorded."
+    keys = "1 key" if len(recorded) == 1 else f"{len(recorded)} keys"
+    words = f"Recorded {keys} in {path}" if recorded else "Nothing new was recorded."
     console().print(Text(words), soft_wrap=True)
+
+
+def say_waiting(reason: str) -> None:
+    """Say what a patient rollout waits for."""
+    errors().print(Text(f"waiting: {reason}"), soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """Say what a person must not overlook."""
+    console().print(Text(text, style=BAD), soft_wrap=True)
 
 
 def confirm(question: str) -> bool:

@@ -82,6 +82,8 @@ def examine(workspace: Workspace, fleet_name: str | None, on_finding: Callable[[
     for finding in _examination(workspace, fleet_name):
         findings.append(finding)
         on_finding(finding)
+        if finding.subject == "workspace" and not finding.well:
+            break  # nothing else can be read without it
     return findings
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from liftlock.adapters import files
 from liftlock.app.rolling import Ending
 from liftlock.app.workspace import Workspace
+from liftlock.approval import approvals
 from liftlock.errors import InputError
 from liftlock.ledger import Aborted, Entry, Finished, Halted, Planned, Waived
 from liftlock.model import Outcome, Plan
@@ -24,7 +26,10 @@ def draw_up(workspace: Workspace, product: str | None, plan: str | None) -> Repo
     """The report over the whole record, or over one product or plan."""
     with workspace.ledger(create=False) as ledger:
         chosen = _full_id(ledger.plans(), plan) if plan else None
-        return make_report(ledger.entries(), workspace.settings.policy.target_percent, product=product, plan=chosen)
+        report = make_report(ledger.entries(), workspace.settings.policy.target_percent, product=product, plan=chosen)
+    if product and not report.records:
+        raise InputError(f"the record has no plan of product {product!r}")
+    return report
 
 
 def write_page(workspace: Workspace, report: Report, path: Path) -> Path:
@@ -67,7 +72,7 @@ def outcome_counts(ending: Ending) -> dict[str, int]:
 def host_lines(ending: Ending) -> list[dict[str, Any]]:
     """Each planned host with its outcome, version and cause, in rollout order."""
     if ending.seen:
-        return [_looked(ending, host.name, host.wave) for host in ending.plan.hosts]
+        return [_looked(ending, host.name, ending.progress.wave_of(host.name)) for host in ending.plan.hosts]
     return _host_lines(ending.plan, ending.progress)
 
 
@@ -107,7 +112,7 @@ def _host_lines(plan: Plan, progress: Progress) -> list[dict[str, Any]]:
         lines.append(
             {
                 "host": host.name,
-                "wave": host.wave,
+                "wave": progress.wave_of(host.name),
                 "outcome": outcome,
                 "attempts": part.attempt if part else 0,
                 "cause": part.cause if part else "",
@@ -132,6 +137,7 @@ def _standing(entries: list[Entry], *, in_full: bool) -> dict[str, Any]:
         "allowed_failures": plan.allowed_failures,
         "failures": progress.count(Standing.FAILED),
         "waived": [_waiver(entry.fact) for entry in entries if isinstance(entry.fact, Waived)],
+        "approvals": {"needed": plan.approvals, "given": [asdict(approval) for approval in approvals(entries)]},
     }
     return told | ({"hosts": lines} if in_full else {})
 

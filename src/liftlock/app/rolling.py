@@ -6,7 +6,7 @@ import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from liftlock import ledger as record
 from liftlock.adapters.artifact import verify_artifact
 from liftlock.app.workspace import Workspace, choose, is_recorded, operator
+from liftlock.approval import unapproved
 from liftlock.engine import Engine
 from liftlock.errors import ExitCode, InputError, RefusedError
 from liftlock.ledger import Entry
@@ -27,7 +28,7 @@ from liftlock.rollout import Step, exit_code
 if TYPE_CHECKING:
     from liftlock.adapters.db import SqlLedger
 
-RULES = ("notice", "gate", "window")
+RULES = ("notice", "gate", "window", "canary")
 """The rules that an operator may set aside, with a reason that is recorded."""
 
 Watcher = Callable[[Entry, Progress], None]
@@ -61,7 +62,7 @@ def run_gates(
         log_dir=workspace.logs(plan),
     )
     with workspace.ledger() as ledger:
-        _ensure_recorded(ledger, plan, workspace)
+        ensure_recorded(ledger, plan, workspace)
 
         def judged(result: GateResult) -> None:
             fact = record.Judged(host=result.host, verdict=result.verdict, reason=result.reason, tests=result.tests)
@@ -79,29 +80,33 @@ def roll_out(
     reason: str = "",
     patient: bool = False,
     watcher: Watcher = lambda _entry, _progress: None,
+    on_pause: Callable[[str], None] = lambda _reason: None,
 ) -> Ending:
     """Carry out the plan from where the record stands.
 
-    Raises RefusedError when an input of the plan changed, InputError for an artifact that is not what
-    its manifest says, LockedError when another controller is at it.
+    Raises RefusedError when an input of the plan changed or approvals are missing, InputError for an artifact
+    that is not what its manifest says, LockedError when another controller is at it.
     """
     _check_waivers(waive, reason)
     with workspace.held(plan), workspace.ledger() as ledger:
-        _ensure_recorded(ledger, plan, workspace)
+        ensure_recorded(ledger, plan, workspace)
         progress = Progress.of(plan).with_entries(ledger.entries(plan.id))
         if progress.wave is None and _nothing_left(progress):
             return _verify(workspace, plan, progress)
-        if changed := workspace.check_inputs(plan):
+        if changed := workspace.check_inputs(plan, progress.inputs):
             raise RefusedError(
-                f"plan {plan.id[:8]} was made from other files: {', '.join(changed)} changed; plan again"
+                f"plan {plan.id[:8]} was made from other files: {', '.join(changed)} changed; plan again,"
+                " or say --replan"
             )
+        if why := unapproved(plan, progress.approved):
+            raise RefusedError(why)
         for release in _releases(workspace, plan).values():
             verify_artifact(release.artifact)
         for rule in waive:
             waived = record.Waived(rule=rule, reason=reason, by=operator())
             ledger.append(plan.id, waived, workspace.clock.now())
         engine = _engine(workspace, plan, ledger, watcher)
-        engine.patient = patient
+        engine.patient, engine.on_pause = patient, on_pause
         with _signals(engine, workspace) as caught:
             step = engine.run()
         code = exit_code(plan, engine.progress, step)
@@ -115,27 +120,35 @@ def roll_back(
     reason: str,
     watcher: Watcher = lambda _entry, _progress: None,
 ) -> Ending:
-    """End the plan and bring its upgraded hosts, or the named ones, back to the release they came from."""
+    """End the plan and bring its upgraded hosts, or the named ones, back to the release they came from.
+
+    Hosts of which nobody knows are looked at first. Nothing starts under the plan any more, also when
+    none of its hosts was upgraded.
+    """
     if not reason:
         raise InputError("say why with --reason: it is recorded")
     with workspace.held(plan), workspace.ledger() as ledger:
         progress = Progress.of(plan).with_entries(ledger.entries(plan.id))
-        standings = (Standing.SUCCEEDED, Standing.SWITCHED, Standing.AILING)
-        upgraded = {name for standing in standings for name in progress.group(standing)}
+        upgraded = {name for name in progress.hosts if _may_be_upgraded(progress, name)}
         if not_there := [name for name in names if name not in upgraded]:
             raise InputError(f"not upgraded by plan {plan.id[:8]}: {', '.join(not_there)}")
         back = sorted(names or upgraded)
-        if not back:
-            raise InputError(f"plan {plan.id[:8]} has upgraded no host: nothing to bring back")
         engine = _engine(workspace, plan, ledger, watcher)
         engine.record(record.Aborted(reason=reason, by=operator()))
         for name in back:
             engine.record(record.Recalled(host=name, reason=reason))
         with _signals(engine, workspace) as caught:
             step = engine.run()
-        all_back = all(engine.progress.host(name).outcome is Outcome.ROLLED_BACK for name in back)
+        all_back = not any(_may_be_upgraded(engine.progress, name) for name in back)
         code = ExitCode.DONE if all_back else ExitCode.NEEDS_A_PERSON
         return Ending(plan, step, engine.progress, ExitCode(128 + caught[0]) if caught else code, {})
+
+
+def _may_be_upgraded(progress: Progress, name: str) -> bool:
+    """Whether the host runs the plan's release, or nobody knows."""
+    part = progress.host(name)
+    unsettled = {Standing.SUCCEEDED, Standing.SWITCHED, Standing.AILING, Standing.LOST, Standing.IN_HAND}
+    return part.standing in unsettled or part.outcome in {Outcome.UNREACHABLE, Outcome.FAILED}
 
 
 def _engine(workspace: Workspace, plan: Plan, ledger: LedgerStore, watcher: Watcher) -> Engine:
@@ -178,7 +191,7 @@ def _planned_hosts(workspace: Workspace, plan: Plan, names: Sequence[str]) -> li
     return choose(workspace.fleet(plan.fleet), wanted) if wanted else []
 
 
-def _ensure_recorded(ledger: SqlLedger, plan: Plan, workspace: Workspace) -> None:
+def ensure_recorded(ledger: SqlLedger, plan: Plan, workspace: Workspace) -> None:
     """A plan file from elsewhere is recorded the first time it is used."""
     if not is_recorded(ledger, plan):
         ledger.append(plan.id, record.Planned(document=to_document(plan)), workspace.clock.now())
@@ -207,22 +220,32 @@ def _verify(workspace: Workspace, plan: Plan, progress: Progress) -> Ending:
 
 @contextmanager
 def _signals(engine: Engine, workspace: Workspace) -> Iterator[list[int]]:
-    """The first SIGINT or SIGTERM lets the hosts in hand finish; the second leaves at once and says what is unknown."""
+    """The first signal lets the hosts in hand finish; the second leaves at once and says what is unknown.
+
+    SIGINT, SIGTERM, and SIGHUP, which a closed terminal sends, and which counts as SIGTERM.
+    """
     caught: list[int] = []
 
     def handle(number: int, _frame: FrameType | None) -> None:
+        number = signal.SIGTERM if number == signal.SIGHUP else number
         in_hand = sorted(engine.progress.group(Standing.IN_HAND))
         if caught:
-            os.write(2, f"liftlock: left at once; unknown: {', '.join(in_hand) or 'nothing'}\n".encode())
+            _tell(f"left at once; unknown: {', '.join(in_hand) or 'nothing'}")
             os._exit(128 + number)
         caught.append(number)
         workspace.clock.interrupt.set()
         waits = f"finishing {', '.join(in_hand)}" if in_hand else "no host is in hand"
-        os.write(2, f"liftlock: stopping, {waits}; once more to leave at once\n".encode())
+        _tell(f"stopping, {waits}; once more to leave at once")
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield caught
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _tell(text: str) -> None:
+    """Say it from a signal handler, also when nobody listens any more."""
+    with suppress(OSError):
+        os.write(2, f"liftlock: {text}\n".encode())

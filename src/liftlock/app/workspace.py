@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from liftlock.adapters import files
-from liftlock.errors import HostError, InputError, LockedError
+from liftlock.errors import HostError, InputError, LiftlockError, LockedError
 from liftlock.ledger import Planned
 from liftlock.model import Catalogue, Fleet, Host, Observation, Plan, Product
 from liftlock.plan_document import from_json, plan_file_name
@@ -66,9 +66,13 @@ class Workspace:
 
     def fleet(self, name: str | None = None) -> Fleet:
         """The fleet of that inventory (its name in inventories/), or of the only one there is."""
+        return self.fleet_with_hashes(name)[0]
+
+    def fleet_with_hashes(self, name: str | None = None) -> tuple[Fleet, dict[str, str]]:
+        """The fleet, and the sha256 of all that it was read from, for `files.input_hashes`."""
         if name and not re.fullmatch(r"[\w-]+", name):
             raise InputError(f"--fleet takes the name of an inventory in inventories/, not {name!r}")
-        return files.load_fleet(self.root, name or self._only_fleet())
+        return files.load_fleet_with_hashes(self.root, name or self._only_fleet())
 
     def _only_fleet(self) -> str:
         names = sorted(path.stem for path in (self.root / "inventories").glob("*.yaml"))
@@ -118,11 +122,11 @@ class Workspace:
         have = ", ".join(path.stem for path in plans) or "none; make one with: liftlock plan PRODUCT VERSION"
         raise InputError(f"no plan {named!r}: plans/ has {have}")
 
-    def check_inputs(self, plan: Plan) -> list[str]:
-        """The inputs of the plan that are no longer what they were, by name."""
+    def check_inputs(self, plan: Plan, known: Mapping[str, str]) -> list[str]:
+        """The inputs of the plan whose sha256 is no longer the `known` one, by name."""
         now = files.input_hashes(self.root, plan.product, plan.fleet)
-        names = sorted(set(plan.inputs) | set(now))
-        return [name for name in names if plan.inputs.get(name) != now.get(name)]
+        names = sorted(set(known) | set(now))
+        return [name for name in names if known.get(name) != now.get(name)]
 
     def observe(
         self, product: Product, hosts: Sequence[Host], on_seen: Callable[[Observation], None] = lambda _: None
@@ -146,18 +150,26 @@ class Workspace:
     def held(self, plan: Plan) -> Iterator[None]:
         """Keep a second controller of this workspace away from the plan. Raises LockedError naming the holder."""
         path = self.state / f"{plan.id[:8]}.lock"
+        try:
+            lock = self._lock(path, plan)
+        except OSError as error:
+            raise LiftlockError(f"{path}: cannot be written: {error.strerror}") from error
+        with lock:
+            yield
+
+    def _lock(self, path: Path, plan: Plan) -> TextIO:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.touch(mode=0o600)
-        with path.open("a+", encoding="utf-8") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.seek(0)
-                raise LockedError(f"plan {plan.id[:8]} is being carried out by {lock.read().strip()}") from None
-            lock.truncate(0)
-            lock.write(f"{operator()} (pid {os.getpid()}) since {self.clock.now():%Y-%m-%d %H:%M:%S} UTC")
-            lock.flush()
-            yield
+        lock = path.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise LockedError(f"plan {plan.id[:8]} is being carried out by {lock.read().strip()}") from None
+        lock.truncate(0)
+        lock.write(f"{operator()} (pid {os.getpid()}) since {self.clock.now():%Y-%m-%d %H:%M:%S} UTC")
+        lock.flush()
+        return lock
 
 
 def operator() -> str:

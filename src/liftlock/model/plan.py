@@ -62,6 +62,10 @@ class Policy:
     customer_at_once: int | None = None
     approvals: tuple[ApprovalRule, ...] = ()
 
+    def lead(self, kind: ReleaseKind, tier: str) -> timedelta:
+        """How long before the work customers of the tier are told of a release of this kind."""
+        return self.notice_lead_by_tier.get(tier, {}).get(kind, self.notice_lead[kind])
+
     @property
     def by_evidence(self) -> bool:
         """Whether the size of each wave follows from what is known of the failure rate."""
@@ -113,7 +117,8 @@ class PlannedHost:
     """A host that the plan will upgrade: its path, its wave (from 1), and when it may start.
 
     `needed` is the time its upgrade and its way back take together: it starts only when that fits before
-    its window ends. `site` and `redundancy` are the inventory's, for the bounds on what runs at once.
+    its window ends. `site` and `redundancy` are the inventory's, for the bounds on what runs at once; `stand_ins`
+    is how many hosts of its redundancy group are not in the plan.
     """
 
     name: str
@@ -126,6 +131,7 @@ class PlannedHost:
     needed: timedelta = timedelta(0)
     site: str = ""
     redundancy: str = ""
+    stand_ins: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +146,21 @@ class Exclusion:
 
 @dataclass(frozen=True, slots=True)
 class PlannedCustomer:
-    """One customer's part in time: when it must have been told at the latest, and when its hosts begin and end."""
+    """One customer's part in time: when it must have been told at the latest, and when its hosts begin and end.
+
+    `at_once` is how many of its hosts may be in hand at the same time; None leaves it to the policy.
+    """
 
     name: str
     notify_by: datetime
     begins: datetime
     ends: datetime
+    at_once: int | None = None
+
+    @property
+    def lead(self) -> timedelta:
+        """How long before the work it must have been told."""
+        return self.begins - self.notify_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +181,8 @@ class Plan:
     hosts, `finish` the earliest moment at which all can be through, `approvals` how many people must
     approve, `prior` what was known of the failure rate, `waived` the rules set aside when it was made
     (`notice`), `downgrade` the reason for going to an older version, empty for every other plan.
+    `estimates` say by version how long its hop is expected to take, and by what.
+    `only_customers` and `only_hosts` are the names it was narrowed to when it was asked for; empty is the fleet.
     """
 
     id: str
@@ -184,6 +201,9 @@ class Plan:
     prior: Prior | None = None
     waived: tuple[str, ...] = ()
     downgrade: str = ""
+    estimates: Mapping[str, str] = field(default_factory=dict)
+    only_customers: tuple[str, ...] = ()
+    only_hosts: tuple[str, ...] = ()
 
     @property
     def allowed_failures(self) -> int:

@@ -44,6 +44,8 @@ method_stage() { # method_stage <file>: make the verified artifact the release L
     if ! unpack "$1" >>"$log" 2>&1; then
         rm -rf "$unpacked"
         problem='unpack failed'
+        measure
+        [ "${free_bytes:-1048576}" -ge 1048576 ] || problem='no space left'
         return 1
     fi
     flush_filesystem "$unpacked"

@@ -1,0 +1,157 @@
+"""The tasks that explain paths and compare, approve and survey plans; `liftlock.tasks` has the others."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from invoke import Context
+
+from liftlock.declare import JSON, PLAN, declared, print_json
+from liftlock.errors import ExitCode
+
+
+@declared(
+    "product",
+    "from_version",
+    "to_version",
+    product="The product, a folder in releases/.",
+    from_version="The version that a host has.",
+    to_version="The release that it is to have.",
+    facts="Facts of the host that conditions ask for: NAME=WORD, several words joined with +, separated by commas.",
+    **JSON,
+)
+def path(
+    _context: Context, product: str, from_version: str, to_version: str, facts: str = "", json: bool = False
+) -> ExitCode:
+    """
+    Explain the upgrade path between two versions hop by hop, with the rule behind each.
+
+    Exit 3 when there is none, with the nearest versions that can be reached and what cuts the way.
+    Example: liftlock path boathouse 1.3.0 1.5.0 --facts features=npm+ldap,edition=enterprise
+    """
+    from liftlock.adapters.terminal_path import show_path
+    from liftlock.app.paths import explain_path, read_facts
+    from liftlock.app.workspace import Workspace
+
+    explained = explain_path(Workspace(), product, from_version, to_version, read_facts(facts))
+    if json:
+        print_json(explained)
+    else:
+        show_path(explained)
+    return ExitCode.REFUSED if explained.reason else ExitCode.DONE
+
+
+@declared("old", "new", old="A plan file, or the id that `plan` printed.", new="The later plan, likewise.", **JSON)
+def diff(_context: Context, old: str, new: str, json: bool = False) -> None:
+    """
+    Show what changed between two plans: hosts, waves, windows, paths, budget, policy, inputs.
+
+    Example: liftlock diff 3fa9c1d2 8ab01234
+    """
+    from liftlock.adapters.terminal_plans import show_changes
+    from liftlock.app.changing import changes_document, compare
+    from liftlock.app.workspace import Workspace
+
+    workspace = Workspace()
+    before, after = workspace.find_plan(old), workspace.find_plan(new)
+    changes = compare(workspace, before, after)
+    if json:
+        print_json({"old": before.id, "new": after.id, "changes": changes_document(changes)})
+    else:
+        show_changes(before, after, changes)
+
+
+@declared(
+    "plan",
+    by="Who approves; user@host of whoever runs this when not given.",
+    note="What to remember with it.",
+    **PLAN,
+    **JSON,
+)
+def approve(_context: Context, plan: str, by: str = "", note: str = "", json: bool = False) -> None:
+    """
+    Record that a person agrees to this very plan; a rollout waits until enough people did.
+
+    Example: liftlock approve 3fa9c1d2 --by "Anna Brandt" --note "after the regatta"
+    """
+    from liftlock.adapters.terminal_plans import show_approvals
+    from liftlock.app.changing import approve as agree
+    from liftlock.app.workspace import Workspace
+
+    workspace = Workspace()
+    agreed = agree(workspace, workspace.find_plan(plan), by, note)
+    if json:
+        told = {"plan": agreed.plan.id, "needed": agreed.plan.approvals, "missing": agreed.missing}
+        print_json(told | {"recorded": agreed.recorded, "given": agreed.given})
+    else:
+        show_approvals(agreed)
+
+
+@declared(
+    weeks="How many weeks, this one first.",
+    html="Also write it as one HTML page to this file.",
+    ics="Also write it as an iCalendar file to subscribe to.",
+    **JSON,
+)
+def calendar(_context: Context, weeks: str = "8", html: str = "", ics: str = "", json: bool = False) -> None:
+    """
+    Show the maintenance calendar of all open plans by week and customer, conflicts marked.
+
+    Example: liftlock calendar --weeks 4 --html out/calendar.html --ics out/calendar.ics
+    """
+    from liftlock.adapters.terminal_plans import show_calendar
+    from liftlock.app.overview import draw_up_calendar, whole_number, write_calendar
+    from liftlock.app.workspace import Workspace
+
+    workspace = Workspace()
+    made = draw_up_calendar(workspace, whole_number(weeks, "--weeks", 1, 104))
+    written = write_calendar(workspace, made, html, ics)
+    if json:
+        print_json(asdict(made) | {"files": written})
+    else:
+        show_calendar(made, written)
+
+
+@declared(
+    days="How many days ahead an end of support is near.",
+    offline="Look at no host: take the ledger's and the inventory's word.",
+    fleet="Only this inventory (its name in inventories/); without it all of them.",
+    **JSON,
+)
+def lifecycle(_context: Context, fleet: str = "", days: str = "90", offline: bool = False, json: bool = False) -> None:
+    """
+    Show who runs versions past or near the end of support, and which security releases are not everywhere yet.
+
+    Example: liftlock lifecycle --days 180 --offline
+    """
+    from liftlock.adapters import terminal
+    from liftlock.adapters.terminal_plans import show_lifecycle
+    from liftlock.app.overview import review_lifecycle, whole_number
+    from liftlock.app.workspace import Workspace
+
+    workspace, near = Workspace(), whole_number(days, "--days", 0, 36500)
+    with terminal.looking(quiet=json) as on_seen:
+        made = review_lifecycle(workspace, fleet or None, near, look=not offline, on_seen=on_seen)
+    if json:
+        print_json(made)
+    else:
+        show_lifecycle(made, near)
+
+
+def goes_on(workspace: Any, plan: Any, *, as_json: bool) -> bool:
+    """For `rollout --replan`: plan again if files changed, tell what that brought, and whether the plan goes on."""
+    from liftlock.adapters import terminal
+    from liftlock.adapters.terminal_plans import show_made_again
+    from liftlock.app.changing import changes_document, plan_again
+
+    with terminal.looking(quiet=as_json) as on_seen:
+        made = plan_again(workspace, plan, on_seen)
+    if made is None:
+        return True
+    if not as_json:
+        show_made_again(made)
+    elif made.new:
+        told = {"plan": made.new.id, "replaces": plan.id, "exit_code": int(ExitCode.REFUSED), "end": "replanned"}
+        print_json(told | {"file": made.file, "changes": changes_document(made.changes)})
+    return made.new is None
