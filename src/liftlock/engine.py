@@ -16,7 +16,7 @@ from threading import Event
 from liftlock import ledger, outcome
 from liftlock.errors import HostError, LinkLostError
 from liftlock.ledger import Entry, Fact
-from liftlock.model import Action, Hop, Host, HostResult, Plan, Release, Ticket
+from liftlock.model import Action, GateResult, Hop, Host, HostResult, Plan, Release, Ticket, Verdict
 from liftlock.ports import Clock, LedgerStore, Transport
 from liftlock.progress import Progress, Standing
 from liftlock.rollout import (
@@ -46,7 +46,7 @@ class Engine:
 
     `on_entry` is called after every recorded fact, with the progress it led to. Set `stop` to finish
     the hosts in hand and start no others. A `patient` engine waits for windows to open, and says so
-    through `on_pause`.
+    through `on_pause`. `settled` runs the gate of that name on a host between two hops.
     """
 
     plan: Plan
@@ -59,6 +59,7 @@ class Engine:
     controller: str
     on_pause: Callable[[str], None] = lambda _reason: None
     on_entry: Callable[[Entry, Progress], None] = lambda _entry, _progress: None
+    settled: Callable[[Host, str], GateResult] = lambda host, _gate: GateResult(host.name, Verdict.PASSED)
     stop: Event = field(default_factory=Event)
     patient: bool = False
 
@@ -207,6 +208,8 @@ class Engine:
             hops = self._hops_left(name, ticket)
             moved = len(hops) < len(self.progress.lineup.planned[name].hops)
             for hop in hops:
+                if unsettled := self._wait_until_settled(name, ticket, hop):
+                    return unsettled
                 answer = self.transport.upgrade(host, hop.from_version, self.releases[hop.to_version], ticket)
                 if answer.result not in {HostResult.SWITCHED, HostResult.ALREADY_CURRENT}:
                     break
@@ -216,6 +219,30 @@ class Engine:
         except HostError as error:
             return outcome.after_error(name, ticket.attempt, error, touched=touched or moved)
         return outcome.after_upgrade(name, ticket.attempt, wanted, answer, seen, moved=moved)
+
+    def _wait_until_settled(self, name: str, ticket: Ticket, hop: Hop) -> Fact | None:
+        """Wait for background work of the stop the host stands on; a fact when the next hop must not be taken.
+
+        The stop's gate is asked every `watch_every`, as long as the rest still fits the window. The host
+        is healthy on the stop; it needs a person when the gate does not pass in time.
+        """
+        gate, planned = self._gate_of(name, hop), self.progress.lineup.planned[name]
+        if not gate:
+            return None
+        while (judged := self.settled(self.hosts[name], gate)).verdict is not Verdict.PASSED:
+            if self.stop.is_set():
+                return ledger.Voided(host=name, attempt=ticket.attempt, cause=f"interrupted before gate {gate} passed")
+            if self.clock.now() + self.plan.policy.watch_every + planned.needed > planned.window.end:
+                cause = f"gate {gate} {judged.verdict}: {judged.reason}"
+                return outcome.not_settled(name, ticket.attempt, hop.from_version, cause)
+            self.clock.sleep(self.plan.policy.watch_every.total_seconds())
+        return None
+
+    def _gate_of(self, name: str, hop: Hop) -> str:
+        """The gate that must pass before this hop: named by the hop before it, or by the release the host stands on."""
+        before = [one for one in self.progress.lineup.planned[name].hops if one.to_version == hop.from_version]
+        release = self.releases.get(hop.from_version)
+        return before[0].settled_gate if before else release.settled_gate if release else ""
 
     def _hops_left(self, name: str, ticket: Ticket) -> tuple[Hop, ...]:
         """The host's path, from where it stands now when an earlier attempt got part of the way."""

@@ -43,6 +43,11 @@ def after_upgrade(
     return Ailing(host=host, cause=_contradiction(seen, wanted), detail=seen.detail if seen else "")
 
 
+def not_settled(host: str, attempt: int, version: str, cause: str) -> Ended:
+    """The fact for a host that stands, healthy, on a stop of its path whose gate did not pass in time."""
+    return Ended(host=host, attempt=attempt, outcome=Outcome.FAILED, version=version, cause=cause)
+
+
 def after_roll_back(host: str, attempt: int, wanted: str, answer: HostAnswer, why: str) -> Ended:
     """The fact that a rollback's answer proves; `why` it was tried is its cause unless the host names another."""
     back = answer.result in {HostResult.SWITCHED, HostResult.ALREADY_CURRENT} and answer.version == wanted

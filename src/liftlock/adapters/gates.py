@@ -58,6 +58,10 @@ class GateRequest:
 REQUEST: TypeAdapter[GateRequest] = TypeAdapter(GateRequest)
 
 
+SETTLED = "settled"
+"""The folder beside the suites whose subfolders hold the gates that stops name; only those hops run them."""
+
+
 class PytestGates:
     """The gate suites of a workspace as a `GateRunner`.
 
@@ -129,7 +133,7 @@ class PytestGates:
         command += ["--confcutdir", str(self._suites), "-o", f"pythonpath={shlex.quote(str(self._suites))}"]
         command += ["--import-mode=importlib", "--disable-plugin-autoload", "-p", "no:testinfra.plugin"]
         command += ["-p", "no:cacheprovider", "-p", _PLUGIN, "--color=no", "--tb=short", "-v"]
-        command += ["--liftlock-request", str(request), "--liftlock-results", str(theirs), "."]
+        command += ["--liftlock-request", str(request), "--liftlock-results", str(theirs), "--ignore", SETTLED, "."]
         try:
             with output.open("xb") as stdout:
                 process = subprocess.Popen(

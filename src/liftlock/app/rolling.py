@@ -156,6 +156,8 @@ def _engine(workspace: Workspace, plan: Plan, ledger: LedgerStore, watcher: Watc
     from liftlock.adapters.ssh import check_host
 
     load_key(workspace.settings.ssh.key)
+    _releases(workspace, plan)
+    releases = {release.version: release for release in workspace.catalogue(plan.product).releases}
 
     product = workspace.catalogue(plan.product).product
     hosts = _planned_hosts(workspace, plan, ())
@@ -163,7 +165,8 @@ def _engine(workspace: Workspace, plan: Plan, ledger: LedgerStore, watcher: Watc
         check_host(product, host)
     return Engine(
         plan=plan,
-        releases=_releases(workspace, plan),
+        releases=releases,
+        settled=lambda host, gate: _settled(workspace, plan, host, gate),
         hosts={host.name: host for host in hosts},
         transport=workspace.transport(product, workspace.logs(plan)),
         store=ledger,
@@ -173,6 +176,17 @@ def _engine(workspace: Workspace, plan: Plan, ledger: LedgerStore, watcher: Watc
         on_entry=watcher,
         stop=workspace.clock.interrupt,
     )
+
+
+def _settled(workspace: Workspace, plan: Plan, host: Host, gate: str) -> GateResult:
+    """Run the suites in tests/gates/settled/<gate> on one host."""
+    from liftlock.adapters.gates import SETTLED, PytestGates
+
+    catalogue = workspace.catalogue(plan.product)
+    suites = workspace.root / "tests" / "gates" / SETTLED / gate
+    release = _releases(workspace, plan)[plan.version]
+    gates = PytestGates(suites, workspace.settings.ssh, catalogue.product, release, log_dir=workspace.logs(plan))
+    return gates.run([host], lambda _result: None)[0]
 
 
 def _releases(workspace: Workspace, plan: Plan) -> dict[str, Release]:
