@@ -27,6 +27,7 @@ from liftlock.model import (
 )
 from liftlock.path import NoPathError, find_path, find_release, relevant_facts
 from liftlock.plan_document import plan_id
+from liftlock.roles import in_order_of_rank, without_forerunners
 from liftlock.timing import AND_BACK, Blocked, Openings, in_time
 from liftlock.waves import in_rollout_order, in_waves
 from liftlock.window import in_words
@@ -98,7 +99,10 @@ def make_plan(
 
     openings = Openings(fleet, catalogue.product.name, release.kind, policy, now.astimezone(UTC), "notice" in waived)
     judged = [_judge(host, observations.get(host.name), wanted, route_from, openings) for host in considered]
-    planned = in_rollout_order(fleet, (entry for entry in judged if isinstance(entry, PlannedHost)))
+    fit = [entry for entry in judged if isinstance(entry, PlannedHost)]
+    left_out = [entry for entry in judged if isinstance(entry, Exclusion)]
+    fit, behind = without_forerunners(catalogue.product, fleet, fit, left_out)
+    planned = in_order_of_rank(catalogue.product, fleet, in_rollout_order(fleet, fit))
     draft = Plan(
         id="",
         product=catalogue.product.name,
@@ -108,7 +112,7 @@ def make_plan(
         created_at=now.astimezone(UTC),
         policy=policy,
         hosts=tuple(planned),
-        exclusions=tuple(entry for entry in judged if isinstance(entry, Exclusion)),
+        exclusions=tuple(sorted((*left_out, *behind), key=lambda left: left.host)),
         inputs=dict(inputs),
         prior=prior,
         waived=tuple(sorted(waived)),

@@ -23,6 +23,7 @@ from liftlock.bounds import Bounds, Key, bounds_of, is_redundancy
 from liftlock.ledger import Entry
 from liftlock.model import Action, NoticeKind, NoticeState, Outcome, Plan, PlannedHost, Verdict
 from liftlock.notice import promised_leads
+from liftlock.roles import forerunners
 
 
 class Standing(StrEnum):
@@ -67,6 +68,11 @@ class Lineup:
     def planned(self) -> dict[str, PlannedHost]:
         """Every planned host by name."""
         return {host.name: host for host in self.plan.hosts}
+
+    @cached_property
+    def forerunners(self) -> dict[str, tuple[PlannedHost, ...]]:
+        """By customer its planned hosts, where some wait for others (`liftlock.roles`)."""
+        return forerunners(self.planned)
 
     @cached_property
     def order(self) -> tuple[str, ...]:

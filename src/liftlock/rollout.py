@@ -34,6 +34,7 @@ from liftlock.waves import next_wave
 from liftlock.window import in_words
 
 _LOOK_AHEAD = 250  # hosts that bounds hold back are passed over so far; who is behind them starts when they have
+_NOT_UPGRADED = frozenset({Standing.FAILED, Standing.BROUGHT_BACK, Standing.LEFT_OUT})
 _ATTEMPTED = frozenset(Standing) - {Standing.FREE, Standing.LEFT_OUT}
 """Where hosts stand that were attempted, or are being; those without an end yet count as succeeded until they fail."""
 
@@ -266,6 +267,10 @@ def _work_on(plan: Plan, progress: Progress, wave: int, now: datetime) -> Step:
             leave.append((name, *why))
         elif now < planned.window.start and "window" not in progress.waived:
             opens.append(planned.window.start)
+        elif stranded := _stranded(progress, planned):
+            leave.append((name, Outcome.REFUSED, stranded))
+        elif _waits_for_its_turn(progress, planned):
+            held += 1
         elif full:
             leave.append((name, Outcome.DEFERRED, f"no other host of {planned.redundancy} stands"))
         else:
@@ -282,6 +287,26 @@ def _work_on(plan: Plan, progress: Progress, wave: int, now: datetime) -> Step:
         first = min(opens)
         return Pause(first, f"wave {wave}: {hosts} for a window; the first opens {first:%Y-%m-%d %H:%M} UTC")
     return _bake(plan, progress, wave)
+
+
+def _stranded(progress: Progress, planned: PlannedHost) -> str:
+    """Why the host cannot go: one of its customer that comes first by its role was not upgraded; else empty."""
+    for first in progress.lineup.forerunners.get(planned.customer, ()):
+        part = progress.hosts.get(first.name)
+        if first.rank >= planned.rank or part is None or part.outcome is Outcome.ALREADY_CURRENT:
+            continue
+        if part.standing in _NOT_UPGRADED:
+            return f"{first.name} comes first by its role and was not upgraded: {part.cause or part.outcome}"
+    return ""
+
+
+def _waits_for_its_turn(progress: Progress, planned: PlannedHost) -> bool:
+    """Whether a host of its customer that comes first by its role is not through yet; switched is through."""
+    through = {Standing.SWITCHED, Standing.SUCCEEDED, Standing.LEFT_OUT}
+    return any(
+        first.rank < planned.rank and progress.host(first.name).standing not in through
+        for first in progress.lineup.forerunners.get(planned.customer, ())
+    )
 
 
 def _refusal(plan: Plan, progress: Progress, name: str, now: datetime) -> tuple[Outcome, str] | None:

@@ -107,7 +107,9 @@ def _features(kind: _Kind) -> set[_Feature]:
 def in_waves(plan: Plan) -> Iterator[PlannedHost]:
     """The plan's hosts in the same order, each with its wave."""
     hosts = iter(plan.hosts)
-    sizes = _foretold(plan) if plan.policy.by_evidence else _cumulative(plan.policy.waves, len(plan.hosts))
+    ranks = [sum(1 for _ in of_rank) for _, of_rank in groupby(plan.hosts, key=lambda host: host.rank)]
+    fixed = (size for count in ranks for size in _cumulative(plan.policy.waves, count))
+    sizes = _foretold(plan) if plan.policy.by_evidence else fixed
     for number, size in enumerate(sizes, start=1):
         yield from (host if host.wave == number else replace(host, wave=number) for host in islice(hosts, size))
 

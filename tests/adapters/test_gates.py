@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from liftlock.adapters.gates import REQUEST, SLICE, GateRequest, PytestGates
+from liftlock.adapters.gates import REQUEST, SETTLED, SLICE, GateRequest, PytestGates
 from liftlock.demo.sshd import LoopbackFleet
 from liftlock.model import Artifact, Health, Host, Product, Release, ReleaseKind, Verdict
 
@@ -398,3 +398,16 @@ def test_a_request_survives_its_file():
     settings_of = {"key": "/keys/id", "known_hosts": "/keys/known_hosts", "connect_timeout": 3, "phase_timeout": 90}
     request = REQUEST.validate_python({"hosts": (host,), "ssh": settings_of, "product": PRODUCT, "release": RELEASE})
     assert REQUEST.validate_json(REQUEST.dump_json(request)) == request
+
+
+def test_the_gates_that_stops_name_run_only_when_they_are_named(gate_fleet, suites, judge_with, hosts):
+    settled = suites / SETTLED / "jobs"
+    settled.mkdir(parents=True)
+    (settled / "test_jobs.py").write_text("def test_no_job_runs(host):\n    assert False, '3 jobs still run'\n")
+    host = hosts[0]
+    ready = judge_with([host], "def test_ready(host):\n    assert host.run('true').rc == 0\n")
+    assert (ready[host.name].verdict, ready[host.name].tests) == (Verdict.PASSED, 1)
+    named = PytestGates(settled, gate_fleet.settings(), PRODUCT, RELEASE).run([host], lambda _result: None)
+    assert [(result.verdict, result.reason) for result in named] == [
+        (Verdict.FAILED, "test_no_job_runs: 3 jobs still run")
+    ]

@@ -118,7 +118,8 @@ class PlannedHost:
 
     `needed` is the time its upgrade and its way back take together: it starts only when that fits before
     its window ends. `site` and `redundancy` are the inventory's, for the bounds on what runs at once; `stand_ins`
-    is how many hosts of its redundancy group are not in the plan.
+    is how many hosts of its redundancy group are not in the plan. `rank` is the place of its role in the
+    product's order: hosts of a higher rank wait for their customer's hosts of every lower one.
     """
 
     name: str
@@ -132,6 +133,7 @@ class PlannedHost:
     site: str = ""
     redundancy: str = ""
     stand_ins: int = 0
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
