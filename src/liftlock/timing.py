@@ -8,7 +8,8 @@
    stretch.
 4. A wave can be through when its last host can be, and not before `concurrency` hosts at once can have done the work:
    for every moment, what cannot begin before it takes at least its expected time divided by `concurrency`.
-5. The plan can be finished when its last wave is through and has baked. When a host has no slot at all, not all can
+5. What a plan promises of a stretch longer than a week (`always`) is whole days, until the host can be through.
+6. The plan can be finished when its last wave is through and has baked. When a host has no slot at all, not all can
    be through, and there is no finish.
 
 Everything here is a bound from below: hosts that fail, and hosts of other customers in the same hour, only add to it.
@@ -32,6 +33,7 @@ from liftlock.window import HORIZON, Rules, clock_note, first_fit, occurrences, 
 AND_BACK = 2
 """A host needs its upgrade's expected time so many times: for the upgrade and, should it fail, for the rollback."""
 
+_DAY, _WEEK = timedelta(days=1), timedelta(weeks=1)
 _Group = tuple[str, str | None]
 
 
@@ -159,10 +161,19 @@ def _named(hosts: Sequence[str]) -> str:
     return ", ".join(hosts[:3]) + (f" and {len(hosts) - 3} more" if len(hosts) > 3 else "")
 
 
+def _promised(place: _Place, needed: timedelta) -> Window:
+    """What the customer is told: the stretch, or, of one that never ends, the days until the host can be through."""
+    if place.window.end - place.window.start <= _WEEK:
+        return place.window
+    days = -((place.window.start - place.start - needed) // _DAY)
+    return Window(place.window.start, min(place.window.end, place.window.start + days * _DAY))
+
+
 def _placed(host: PlannedHost, place: _Place) -> PlannedHost:
-    if host.window is place.window and not place.note:
+    window = _promised(place, host.needed)
+    if host.window is window and not place.note:
         return host
-    return replace(host, window=place.window, note="; ".join(part for part in (host.note, place.note) if part))
+    return replace(host, window=window, note="; ".join(part for part in (host.note, place.note) if part))
 
 
 def _late(host: PlannedHost, group: _Group, ready: datetime, openings: Openings) -> Exclusion:

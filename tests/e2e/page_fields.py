@@ -17,6 +17,8 @@ from liftlock.errors import InputError
 
 _HOLE = "@@"
 _FILES = page("docs/files.md")
+_AS_A_CUSTOMERS = ("freezes[]", "customers.*.groups.*.freezes[]")
+"""Fields that the page describes once, as a customer's."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Kind:
     @property
     def paths(self) -> list[str]:
         """Every field that the reader knows."""
-        return [path for path in _paths(self.shape) if not path.startswith("freezes[]")]  # as a customer's
+        return [path for path in _paths(self.shape) if not path.startswith(_AS_A_CUSTOMERS)]
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,11 @@ class Field:
 KINDS = [
     Kind("product.yaml", manifest.read_product, manifest._Product),
     Kind("Release manifest", manifest.read_release, manifest._Release),
-    Kind("Inventory", inventory.read_fleet, inventory._Fleet),
+    Kind(
+        "Inventory",
+        lambda text, file: inventory.read_stub(text, file) or inventory.read_fleet(text, file),
+        inventory._Fleet,
+    ),
     Kind(
         "liftlock.yaml", lambda text, file: settings.read_settings(text, file, Path("/workspace")), settings._Settings
     ),

@@ -63,7 +63,7 @@ class Reader:
                 self._settle_in(Path(command.line.split()[2].replace("~", str(self.home))))
 
     def _run(self, command: Command) -> Typed:
-        line = re.sub(r"\b[0-9a-f]{8}\b", lambda _: self._newest_plan(), command.line)
+        line = self._with_our_plans(command.line)
         leader, follower = os.openpty()  # a task asks its questions of a terminal only
         with os.fdopen(leader, "wb", buffering=0) as keyboard, os.fdopen(follower, "rb") as stdin:
             keyboard.write(command.answers.encode())
@@ -81,9 +81,12 @@ class Reader:
         printed = (done.stdout + "\n" + done.stderr).replace(str(self.home), "/home/you")
         return Typed(command, done.returncode, done.stdout, printed)
 
-    def _newest_plan(self) -> str:
-        plans = self.folder.glob("plans/*.json")
-        return max(plans, key=lambda path: path.stat().st_mtime_ns).stem.rsplit("-", 1)[-1]
+    def _with_our_plans(self, line: str) -> str:
+        """The line with our newest plan for the last id in it, the plan before for the one before, and so on."""
+        ids = re.compile(r"\b[0-9a-f]{8}\b")
+        plans = sorted(self.folder.glob("plans/*.json"), key=lambda path: path.stat().st_mtime_ns)
+        ours = iter([path.stem.rsplit("-", 1)[-1] for path in plans][-len(ids.findall(line)) or len(plans) :])
+        return ids.sub(lambda _: next(ours), line)
 
     def _environment(self) -> dict[str, str]:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

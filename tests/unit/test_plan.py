@@ -86,7 +86,7 @@ def test_a_host_is_planned_from_the_version_that_was_observed() -> None:
     assert host.observed == "1.3.0"
     assert [(hop.from_version, hop.to_version) for hop in host.hops] == [("1.3.0", "1.4.0"), ("1.4.0", "1.5.0")]
     assert host.note == "inventory expects 1.4.0, the host has 1.3.0"
-    assert host.window == Window(NOW + WEEK, NOW + WEEK + timedelta(days=92))
+    assert host.window == Window(NOW + WEEK, NOW + WEEK + timedelta(days=1))
     assert (plan.kind, plan.fleet, plan.product, host.wave) == (ReleaseKind.UPGRADE, "river", "gate", 1)
 
 
