@@ -33,11 +33,15 @@ class Typed:
 
 @dataclass
 class Reader:
-    """A person with a home folder, a key that opens three hosts, and a mail server."""
+    """A person with a home folder, a key that opens three hosts, and a mail server.
+
+    Windows are always open, unless they are to stay as they are written.
+    """
 
     home: Path
     hosts: dict[str, DemoHost]
     mail_port: int
+    windows_as_written: bool = False
     folder: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -49,7 +53,9 @@ class Reader:
             if block.info == "sh on-each-host":
                 self._work_on_hosts(block.text)
             elif block.kind == "yaml" and block.file:
-                (self.folder / block.file).write_text(self._here(block.text), encoding="utf-8")
+                path = self.folder / block.file
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(self._here(block.text), encoding="utf-8")
             elif block.info == "console":
                 yield from self._type(block)
 
@@ -103,7 +109,8 @@ class Reader:
         lines = [self._with_our_host(line) for line in text.splitlines()]
         text = "\n".join(lines) + "\n"
         text = text.replace("2525", str(self.mail_port)).replace("~/.ssh/id_ed25519", "~/.ssh/liftlock")
-        text = re.sub(r"windows: \[.*\]", 'windows: ["always"]', text)
+        if not self.windows_as_written:
+            text = re.sub(r"windows: \[.*\]", 'windows: ["always"]', text)
         return re.sub(r"(bake|watch_every): \S+", r"\1: 1s", text)
 
     def _with_our_host(self, line: str) -> str:

@@ -129,7 +129,7 @@ def show_plan(plan: Plan, path: Path, fleet: Fleet) -> None:
             start, end = host.window.start.astimezone(zone), host.window.end.astimezone(zone)
             path_text = " > ".join((host.observed, *(hop.to_version for hop in host.hops)))
             rows.add_row(
-                str(host.wave), host.name, host.customer, path_text, f"{start:%a %d %b %H:%M}-{end:%a %H:%M %Z}"
+                str(host.wave), host.name, host.customer, path_text, f"{start:%a %d %b %H:%M}-{end:%a %d %b %H:%M %Z}"
             )
         screen.print(rows)
     notes: dict[str, list[str]] = {}
