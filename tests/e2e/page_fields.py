@@ -107,10 +107,10 @@ KINDS = [
 ]
 
 
-def told(kind: Kind, text: str) -> str:
-    """What the reader says about a text; empty when it accepts it."""
+def told(kind: Kind, text: str, file: str = "") -> str:
+    """What the reader says about a text; empty when it accepts it. Its file is the example's, or the one named."""
     try:
-        kind.read(text, kind.file)
+        kind.read(text, file or kind.file)
     except InputError as error:
         return str(error)
     return ""

@@ -165,15 +165,15 @@ def test_no_host_succeeds_before_its_bake_is_over(world: tuple[Plan, dict[str, d
                 assert host in switched
 
 
-@relaxed
-@given(worlds(concurrency=1), st.lists(st.tuples(st.integers(1, 25), st.booleans()), min_size=1, max_size=4))
-def test_crashed_and_resumed_ends_like_crash_free(
-    world: tuple[Plan, dict[str, dict[str, object]]], crashes: list[tuple[int, bool]]
-) -> None:
-    plan, hosts = world
-    # A host that stays down cannot tell whether a dead controller had begun with it: it ends as
-    # unreachable instead of unreachable_before, and truthfully so. Two dropped links use up a host's
-    # attempts, but a drop that only the dead controller saw cannot count: one drop a host here.
+def calm_and_stormy(
+    plan: Plan, hosts: dict[str, dict[str, object]], crashes: list[tuple[int, bool]]
+) -> tuple[Run, Run]:
+    """The same world twice, the second time with a controller that dies; both must end the same.
+
+    A host that stays down cannot tell whether a dead controller had begun with it: it ends as unreachable
+    instead of unreachable_before, and truthfully so. Two dropped links use up a host's attempts, but a drop
+    that only the dead controller saw cannot count: one drop a host here.
+    """
     hosts = {name: {**facts, "down": False, "drops": facts["drops"][:1]} for name, facts in hosts.items()}
     calm, stormy = Run(plan, hosts), Run(plan, hosts)
     calm.go()
@@ -186,6 +186,15 @@ def test_crashed_and_resumed_ends_like_crash_free(
     assert stormy.go() is not None
     assert stormy.versions() == calm.versions()
     assert stormy.outcomes() == calm.outcomes()
+    return calm, stormy
+
+
+@relaxed
+@given(worlds(concurrency=1), st.lists(st.tuples(st.integers(1, 25), st.booleans()), min_size=1, max_size=4))
+def test_crashed_and_resumed_ends_like_crash_free(
+    world: tuple[Plan, dict[str, dict[str, object]]], crashes: list[tuple[int, bool]]
+) -> None:
+    _, stormy = calm_and_stormy(*world, crashes)
     verify_chain(stormy.store.entries())
 
 
@@ -256,19 +265,7 @@ def test_by_evidence_hosts_start_only_in_opened_waves_each_as_large_as_the_recor
 def test_by_evidence_crashed_and_resumed_ends_like_crash_free_with_the_same_waves(
     world: tuple[Plan, dict[str, dict[str, object]]], crashes: list[tuple[int, bool]]
 ) -> None:
-    plan, hosts = world
-    hosts = {name: {**facts, "down": False, "drops": facts["drops"][:1]} for name, facts in hosts.items()}
-    calm, stormy = Run(plan, hosts), Run(plan, hosts)
-    calm.go()
-    for appends_left, after_writing in crashes:
-        stormy.store.dies_at = len(stormy.store.lines) + appends_left
-        stormy.store.dies_after_writing = after_writing
-        if stormy.go() is not None:
-            break
-    stormy.store.dies_at = None
-    assert stormy.go() is not None
-    assert stormy.versions() == calm.versions()
-    assert stormy.outcomes() == calm.outcomes()
+    calm, stormy = calm_and_stormy(*world, crashes)
     assert stormy.store.facts(ledger.WaveOpened) == calm.store.facts(ledger.WaveOpened)
 
 

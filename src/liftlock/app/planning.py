@@ -7,9 +7,9 @@ from datetime import datetime
 from pathlib import Path
 
 from liftlock.adapters import files
-from liftlock.app.workspace import Workspace, choose, operator
+from liftlock.app.workspace import Workspace, choose, collecting, operator
 from liftlock.durations import recorded_durations
-from liftlock.errors import InputError
+from liftlock.errors import InputError, Problem
 from liftlock.evidence import prior_from
 from liftlock.ledger import Planned, Waived
 from liftlock.model import Host, Observation, Plan
@@ -71,8 +71,15 @@ def prepare(
     on_seen: Callable[[Observation], None] = lambda _: None,
 ) -> Callable[[datetime], Plan]:
     """Read the files and look at the hosts once; what comes back makes the plan of any moment from that."""
-    catalogue = workspace.catalogue(product)
-    fleet, fleet_hashes = workspace.fleet_with_hashes(fleet_name)
+    problems: list[Problem] = []
+    with collecting(problems):
+        policy = workspace.settings.policy
+    with collecting(problems):
+        catalogue = workspace.catalogue(product)
+    with collecting(problems):
+        fleet, fleet_hashes = workspace.fleet_with_hashes(fleet_name)
+    if problems:
+        raise InputError(problems)
     find_release(catalogue, version)  # a mistyped version or host is said before any host is bothered
     choose(fleet, tuple(hosts))
     inputs = files.input_hashes(workspace.root, product, fleet.name, fleet_hashes)
@@ -84,7 +91,6 @@ def prepare(
         observations = {
             host.name: Observation(host.name, now, reachable=False, cause="not looked at") for host in asked
         }
-    policy = workspace.settings.policy
     past = _past(workspace)
     prior = prior_from(*track_record(past, product)) if policy.by_evidence else None
 

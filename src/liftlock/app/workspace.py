@@ -17,7 +17,7 @@ from threading import Event
 from typing import TYPE_CHECKING, TextIO
 
 from liftlock.adapters import files
-from liftlock.errors import HostError, InputError, LiftlockError, LockedError
+from liftlock.errors import HostError, InputError, LiftlockError, LockedError, Problem
 from liftlock.ledger import Planned
 from liftlock.model import Catalogue, Fleet, Host, Observation, Plan, Product
 from liftlock.plan_document import from_json, plan_file_name
@@ -170,6 +170,17 @@ class Workspace:
         lock.write(f"{operator()} (pid {os.getpid()}) since {self.clock.now():%Y-%m-%d %H:%M:%S} UTC")
         lock.flush()
         return lock
+
+
+@contextmanager
+def collecting(problems: list[Problem]) -> Iterator[None]:
+    """Add the mistakes that reading an input finds to `problems`, so that those of several are told at once."""
+    try:
+        yield
+    except InputError as error:
+        if not error.problems:
+            raise
+        problems.extend(error.problems)
 
 
 def operator() -> str:
