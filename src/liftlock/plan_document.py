@@ -6,10 +6,10 @@ Its id is the sha256 of that JSON without the id, so the same inputs make the sa
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json as parse_json
 
@@ -67,7 +67,7 @@ def _content_hash(document: Mapping[str, Any]) -> str:
 
 
 def _canonical(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def short_id(plan: Plan) -> str:

@@ -173,7 +173,7 @@ def _placed(host: PlannedHost, place: _Place) -> PlannedHost:
     window = _promised(place, host.needed)
     if host.window is window and not place.note:
         return host
-    return replace(host, window=window, note="; ".join(part for part in (host.note, place.note) if part))
+    return host.placed(host.wave, window, "; ".join(part for part in (host.note, place.note) if part))
 
 
 def _late(host: PlannedHost, group: _Group, ready: datetime, openings: Openings) -> Exclusion:

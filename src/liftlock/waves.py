@@ -27,7 +27,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from heapq import heapify, heappop, heappush
 from itertools import groupby, islice
@@ -111,7 +110,8 @@ def in_waves(plan: Plan) -> Iterator[PlannedHost]:
     fixed = (size for count in ranks for size in _cumulative(plan.policy.waves, count))
     sizes = _foretold(plan) if plan.policy.by_evidence else fixed
     for number, size in enumerate(sizes, start=1):
-        yield from (host if host.wave == number else replace(host, wave=number) for host in islice(hosts, size))
+        for host in islice(hosts, size):
+            yield host if host.wave == number else host.placed(number, host.window, host.note)
 
 
 def next_wave(plan: Plan, *, remaining: int, succeeded: int, failed: int) -> int:

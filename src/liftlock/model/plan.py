@@ -135,6 +135,23 @@ class PlannedHost:
     stand_ins: int = 0
     rank: int = 0
 
+    def placed(self, wave: int, window: Window, note: str) -> PlannedHost:
+        """The same host elsewhere in the plan: `dataclasses.replace`, written out because a plan has many hosts."""
+        return PlannedHost(
+            self.name,
+            self.customer,
+            wave,
+            self.observed,
+            self.hops,
+            window,
+            note,
+            self.needed,
+            self.site,
+            self.redundancy,
+            self.stand_ins,
+            self.rank,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
