@@ -167,6 +167,37 @@ def test_every_mistake_in_an_inventory_is_reported_at_once_with_its_place(quiet_
     assert ran.stdout.count("inventories/demo.yaml:") == 3, "the doctor names them too"
 
 
+def test_the_mistakes_of_several_files_are_told_together(quiet_harbour: Harbour) -> None:
+    files = {quiet_harbour.inventory: "ports", quiet_harbour.releases / "1.5.0.yaml": "kinds"}
+    right = {file: file.read_text(encoding="utf-8") for file in files}
+    for file, field in files.items():
+        file.write_text(f"{right[file]}{field}: 1\n", encoding="utf-8")
+    ran = run("plan", "boathouse", "1.5.0", cwd=quiet_harbour.workspace)
+    for file, text in right.items():
+        file.write_text(text, encoding="utf-8")
+    assert all(field in refused(ran) for field in files.values())
+
+
+@pytest.mark.parametrize("program", [LIFTLOCK, INV])
+def test_dry_is_refused_because_no_task_has_a_rehearsal(untouched: Harbour, program: tuple[str, ...]) -> None:
+    ran = run("--dry", "plan", "boathouse", "1.5.0", cwd=untouched.workspace, program=program)
+    assert "--dry" in refused(ran)
+
+
+def test_words_that_cannot_be_parsed_are_json_too_when_json_is_asked_for(untouched: Harbour) -> None:
+    ran = run("plan", "boathouse", "--bogus", "--json", cwd=untouched.workspace)
+    assert (ran.code, ran.told["error"]["exit_code"]) == (2, 2)
+
+
+def test_a_reader_that_has_seen_enough_of_a_pipe_gets_no_traceback(quiet_harbour: Harbour) -> None:
+    piped = ("sh", "-c", '"$0" "$@" | head -c 20', *LIFTLOCK)
+    for words in (("--help",), ("plan", "boathouse", "1.5.0", "--json"), ("status",)):
+        ran = run(*words, cwd=quiet_harbour.workspace, program=piped)
+        assert len(ran.stdout) == 20
+        assert "Traceback" not in ran.stderr
+        assert "BrokenPipe" not in ran.stderr
+
+
 def test_a_file_that_is_not_yaml_is_named_with_the_place_where_it_breaks(quiet_harbour: Harbour) -> None:
     right = quiet_harbour.inventory.read_bytes()
     quiet_harbour.inventory.write_bytes(b"fleet: demo\ncustomers: {a: [\n")
