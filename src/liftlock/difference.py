@@ -167,7 +167,7 @@ def _of_customers(old: Plan, new: Plan) -> Iterator[Change]:
 
 
 def _terms(customer: PlannedCustomer) -> str:
-    bound = "" if customer.at_once is None else f", at most {customer.at_once} hosts at once"
+    bound = "" if customer.at_once is None else f", at most {customer.at_once} at once"
     return f"told {_span(customer.lead)} ahead{bound}"
 
 

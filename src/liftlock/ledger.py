@@ -65,7 +65,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waived:
-    """An operator set a rule aside (`notice`, `gate`, `window`), and why."""
+    """An operator set a rule aside (`notice`, `gate`, `window`, `canary`), and why."""
 
     fact: Literal["waived"] = "waived"
     rule: str

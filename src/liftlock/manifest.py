@@ -157,6 +157,13 @@ class _Blocked(Shape):
     when: _Condition = ""
 
 
+def _not_yet(promise: object) -> object:
+    """Refuse what would be read and then not be kept."""
+    if promise:
+        raise ValueError("cannot be kept yet: leave it out")
+    return promise
+
+
 class _Release(Shape):
     version: Version
     kind: ReleaseKind
@@ -167,11 +174,11 @@ class _Release(Shape):
     blocked: list[_Blocked] = Field(default_factory=list)
     channel: Channel = Channel.STABLE
     released: _Day | None = None
-    needs: dict[Name, _Range] = Field(default_factory=dict)
+    needs: Annotated[dict[Name, _Range], AfterValidator(_not_yet)] = Field(default_factory=dict)
     backup: Flag = False
     expected: Length = timedelta(minutes=10)
     downtime: Span = timedelta(minutes=1)
-    confirm_within: Length | None = None
+    confirm_within: Annotated[Length | None, AfterValidator(_not_yet)] = None
     before_switch: Line | None = None
     after_switch: Line | None = None
 

@@ -197,7 +197,7 @@ def test_health_is_asked_with_whatever_the_host_has(box: Box, tmp_path: Path, mi
 
 
 COMMANDS = {"LL_RESTART", "LL_BACKUP", "LL_BEFORE", "LL_AFTER", "LL_HEALTH_COMMAND"}
-DATA = {*Box(Path("/opt/boathouse"), [], "").settings, "LL_SHA256", "LL_LENGTH", "LL_VERSION_KEY", "LL_CONFIRM_WITHIN"}
+DATA = {*Box(Path("/opt/boathouse"), [], "").settings, "LL_SHA256", "LL_LENGTH", "LL_VERSION_KEY"}
 
 
 @pytest.mark.parametrize("setting", sorted((COMMANDS | DATA) - {"LL_NONCE", "LL_ENV_PYTHON"}))

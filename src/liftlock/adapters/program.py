@@ -45,7 +45,6 @@ _SETTINGS = {
     "LL_HEALTH_INTERVAL": "1",
     "LL_HEALTH_DEADLINE": "60",
     "LL_PHASE_TIMEOUT": "1800",
-    "LL_CONFIRM_WITHIN": "",
 }
 _ENVIRONMENT = "LL_ENV_"
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -185,8 +185,6 @@ def _of_release(release: Release) -> dict[str, str]:
         "LL_BEFORE": release.before_switch or "",
         "LL_AFTER": release.after_switch or "",
     }
-    if release.confirm_within is not None:
-        settings["LL_CONFIRM_WITHIN"] = str(math.ceil(release.confirm_within.total_seconds()))
     return settings if release.backup else settings | {"LL_BACKUP": ""}
 
 
