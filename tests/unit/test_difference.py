@@ -93,7 +93,7 @@ def test_rules_and_inputs_are_told_as_their_files_write_them() -> None:
     new = plan(host("np-1"), policy=policy, approvals=2, waived=("notice",), inputs={"liftlock.yaml": "3" * 64})
     bound = replace(ACME, notify_by=NIGHT.start - timedelta(days=1), at_once=2)
     assert words(replace(old, customers=(ACME,)), replace(new, customers=(bound,))) == [
-        "customer acme: told 1d ahead, at most 2 hosts at once (before: told 7d ahead)",
+        "customer acme: told 1d ahead, at most 2 at once (before: told 7d ahead)",
         "policy waves: 1, 100% (before: 1, 25%, 100%)",
         "policy bake: 1h (before: 30m)",
         "policy approvals: 2 for upgrade over 50 hosts (before: none)",
