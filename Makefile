@@ -11,10 +11,7 @@ demo: .venv/ready
 
 test: .venv/ready-dev
 	@scripts/need sshd postgresql
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
-	@$(BIN)/coverage combine --quiet
-	@$(BIN)/coverage report | tail -n 1
+	$(BIN)/pytest --cov --cov-report=term:skip-covered
 
 lint: .venv/ready-dev
 	$(BIN)/ruff check
