@@ -125,8 +125,6 @@ def next_step(plan: Plan, progress: Progress, now: datetime) -> Step:
     wave = progress.wave
     if wave is None:
         return Done()
-    if wave > 1 and not plan.policy.by_evidence and "canary" not in progress.waived and _unseen(progress):
-        return Pause(None, f"no host runs {plan.version} yet: wave {wave} would be the first to try it")
     if wave > len(progress.sizes):
         return _open(plan, progress, wave, now)
     return _work_on(plan, progress, wave, now)
@@ -256,6 +254,7 @@ def _work_on(plan: Plan, progress: Progress, wave: int, now: datetime) -> Step:
     opens: list[datetime] = []
     taken: Counter[Key] = Counter()
     held = 0
+    behind: list[tuple[str, Outcome, str]] = []
     for name in progress.untried(wave):
         if len(start) >= free or held >= _LOOK_AHEAD:
             break
@@ -271,6 +270,7 @@ def _work_on(plan: Plan, progress: Progress, wave: int, now: datetime) -> Step:
             leave.append((name, Outcome.REFUSED, stranded))
         elif _waits_for_its_turn(progress, planned):
             held += 1
+            behind.append((name, Outcome.REFUSED, "a host that comes first by its role is not through"))
         elif full:
             leave.append((name, Outcome.DEFERRED, f"no other host of {planned.redundancy} stands"))
         else:
@@ -278,6 +278,8 @@ def _work_on(plan: Plan, progress: Progress, wave: int, now: datetime) -> Step:
             taken.update(progress.lineup.bounds.keys.get(name, ()))
     if leave:
         return LeaveOut(tuple(leave))
+    if start and wave > 1 and not plan.policy.by_evidence and "canary" not in progress.waived and _unseen(progress):
+        return Pause(None, f"no host runs {plan.version} yet: wave {wave} would be the first to try it")
     if start:
         return Upgrade(tuple(start))
     if in_hand:
@@ -286,7 +288,9 @@ def _work_on(plan: Plan, progress: Progress, wave: int, now: datetime) -> Step:
         hosts = "1 host waits" if len(opens) == 1 else f"{len(opens)} hosts wait"
         first = min(opens)
         return Pause(first, f"wave {wave}: {hosts} for a window; the first opens {first:%Y-%m-%d %H:%M} UTC")
-    return _bake(plan, progress, wave)
+    bake = _bake(plan, progress, wave)
+    # Who waits for a host that nobody is bringing through in this wave would wait for ever.
+    return LeaveOut(tuple(behind)) if behind and not bake.hosts else bake
 
 
 def _stranded(progress: Progress, planned: PlannedHost) -> str:

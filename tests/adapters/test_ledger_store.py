@@ -25,6 +25,7 @@ from liftlock.ledger import (
     GENESIS,
     Aborted,
     Ailing,
+    Approved,
     Baking,
     Delivered,
     Ended,
@@ -38,6 +39,7 @@ from liftlock.ledger import (
     Planned,
     Queued,
     Recalled,
+    Replanned,
     Started,
     Switched,
     Voided,
@@ -73,6 +75,8 @@ FACTS: list[Fact] = [
     Aborted(reason="wrong release", by="ana"),
     Recalled(host="h1", reason="the customer asks"),
     Finished(),
+    Approved(by="ana", note="窗口已确认"),
+    Replanned(inputs={"inventories/demo.yaml": "0" * 64}),
 ]
 
 

@@ -63,7 +63,7 @@ def test_the_doctor_sees_a_new_workspace_through_although_its_key_or_settings_ar
     ran = run("doctor", "--json", cwd=tmp_path)
     found = {one["subject"]: one for one in ran.told["findings"]}
     assert ran.code == 3
-    assert [subject for subject, one in found.items() if not one["well"]] == ["ssh key", "hosts"]
+    assert [subject for subject, one in found.items() if not one["well"]] == ["ssh key"], "one mistake, one finding"
     assert "no-such-key does not exist" in found["ssh key"]["detail"]
 
     settings.write_text("policy: {bake: tomorrow}\n", encoding="utf-8")

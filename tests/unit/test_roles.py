@@ -95,3 +95,13 @@ def test_a_database_that_was_current_already_holds_nobody_back() -> None:
     plan = in_one_wave()
     facts = [ledger.LeftOut(host=name, outcome=Outcome.ALREADY_CURRENT, reason="") for name in ("w1h1", "w1h3")]
     assert next_step(plan, fold(plan, *READY, *facts), START) == Upgrade(("w1h0",))
+
+
+def test_who_waits_for_a_host_that_nobody_brings_through_is_left_out_instead_of_waiting_for_ever() -> None:
+    plan = replace(PLAN, hosts=tuple(replace(host, wave=2 if host.rank == 0 else 1) for host in reversed(PLAN.hosts)))
+    step = next_step(plan, fold(plan, *READY), START)
+    assert isinstance(step, LeaveOut)
+    assert {(name, outcome) for name, outcome, _ in step.hosts} == {
+        ("w1h0", Outcome.REFUSED),
+        ("w1h2", Outcome.REFUSED),
+    }

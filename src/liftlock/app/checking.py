@@ -78,12 +78,12 @@ def record_keys(workspace: Workspace, keys: Sequence[ScannedKey]) -> None:
 
 def examine(workspace: Workspace, fleet_name: str | None, on_finding: Callable[[Finding], None]) -> list[Finding]:
     """Look at everything a rollout will need; nothing is changed and nothing is sent."""
-    findings = []
+    findings: list[Finding] = []
     for finding in _examination(workspace, fleet_name):
+        if not finding.well and any(finding.detail == known.detail for known in findings):
+            continue  # one mistake in the settings is one finding, whoever stumbles over it
         findings.append(finding)
         on_finding(finding)
-        if finding.subject == "workspace" and not finding.well:
-            break  # nothing else can be read without it
     return findings
 
 
