@@ -9,18 +9,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from liftlock.errors import LedgerError
+from liftlock.gate import printable
 from liftlock.ledger import Ailing, Ended, Entry, LeftOut, Planned, Recalled, Started, Switched, Voided, WaveOpened
 from liftlock.model import Action, Outcome, Plan, ReleaseKind
 from liftlock.plan_document import from_document
-
-_ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,5 +231,4 @@ def _plain(text: str) -> str:
     """The text without terminal escape sequences, control, bidi and other unprintable characters."""
     if text.isprintable():
         return text
-    shown = "".join(sign if sign.isprintable() else " " for sign in _ESCAPE_SEQUENCE.sub("", text))
-    return " ".join(shown.split())
+    return " ".join(printable(text).split())

@@ -18,7 +18,7 @@ from liftlock.approval import unapproved
 from liftlock.engine import Engine
 from liftlock.errors import ExitCode, InputError, RefusedError
 from liftlock.ledger import Entry
-from liftlock.model import GateResult, Host, Observation, Outcome, Plan, Release
+from liftlock.model import Catalogue, GateResult, Host, Observation, Outcome, Plan, Product, Release
 from liftlock.outcome import runs
 from liftlock.plan_document import to_document
 from liftlock.ports import LedgerStore
@@ -58,7 +58,7 @@ def run_gates(
         workspace.root / "tests" / "gates",
         workspace.settings.ssh,
         catalogue.product,
-        _releases(workspace, plan)[plan.version],
+        _releases(catalogue, plan)[plan.version],
         log_dir=workspace.logs(plan),
     )
     with workspace.ledger() as ledger:
@@ -100,12 +100,11 @@ def roll_out(
             )
         if why := unapproved(plan, progress.approved):
             raise RefusedError(why)
-        for release in _releases(workspace, plan).values():
+        for release in _releases(workspace.catalogue(plan.product), plan).values():
             verify_artifact(release.artifact)
-        for rule in waive:
-            waived = record.Waived(rule=rule, reason=reason, by=operator())
-            ledger.append(plan.id, waived, workspace.clock.now())
         engine = _engine(workspace, plan, ledger, watcher)
+        for rule in waive:
+            engine.record(record.Waived(rule=rule, reason=reason, by=operator()))
         engine.patient, engine.on_pause = patient, on_pause
         with _signals(engine, workspace) as caught:
             step = engine.run()
@@ -156,17 +155,15 @@ def _engine(workspace: Workspace, plan: Plan, ledger: LedgerStore, watcher: Watc
     from liftlock.adapters.ssh import check_host
 
     load_key(workspace.settings.ssh.key)
-    _releases(workspace, plan)
-    releases = {release.version: release for release in workspace.catalogue(plan.product).releases}
-
-    product = workspace.catalogue(plan.product).product
+    catalogue = workspace.catalogue(plan.product)
+    product, wanted = catalogue.product, _releases(catalogue, plan)[plan.version]
     hosts = _planned_hosts(workspace, plan, ())
     for host in hosts:
         check_host(product, host)
     return Engine(
         plan=plan,
-        releases=releases,
-        settled=lambda host, gate: _settled(workspace, plan, host, gate),
+        releases={release.version: release for release in catalogue.releases},
+        settled=lambda host, gate: _settled(workspace, plan, product, wanted, host, gate),
         hosts={host.name: host for host in hosts},
         transport=workspace.transport(product, workspace.logs(plan)),
         store=ledger,
@@ -178,19 +175,18 @@ def _engine(workspace: Workspace, plan: Plan, ledger: LedgerStore, watcher: Watc
     )
 
 
-def _settled(workspace: Workspace, plan: Plan, host: Host, gate: str) -> GateResult:
+def _settled(workspace: Workspace, plan: Plan, product: Product, release: Release, host: Host, gate: str) -> GateResult:
     """Run the suites in tests/gates/settled/<gate> on one host."""
     from liftlock.adapters.gates import SETTLED, PytestGates
 
-    catalogue = workspace.catalogue(plan.product)
     suites = workspace.root / "tests" / "gates" / SETTLED / gate
-    release = _releases(workspace, plan)[plan.version]
-    gates = PytestGates(suites, workspace.settings.ssh, catalogue.product, release, log_dir=workspace.logs(plan))
+    gates = PytestGates(suites, workspace.settings.ssh, product, release, log_dir=workspace.logs(plan))
     return gates.run([host], lambda _result: None)[0]
 
 
-def _releases(workspace: Workspace, plan: Plan) -> dict[str, Release]:
-    known = {release.version: release for release in workspace.catalogue(plan.product).releases}
+def _releases(catalogue: Catalogue, plan: Plan) -> dict[str, Release]:
+    """The releases that the plan installs, by version. Raises InputError when the catalogue lacks one."""
+    known = {release.version: release for release in catalogue.releases}
     needed = {plan.version} | {hop.to_version for host in plan.hosts for hop in host.hops}
     if gone := sorted(needed - set(known)):
         raise InputError(f"releases/{plan.product}/ lacks {', '.join(gone)}, which plan {plan.id[:8]} needs")
