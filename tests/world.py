@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -86,6 +86,9 @@ class MemoryLedger:
             raise CrashError
         return self.lines[-1]
 
+    def append_all(self, plan: str, facts: Sequence[Fact], at: datetime) -> list[Entry]:
+        return [self.append(plan, fact, at) for fact in facts]
+
     def entries(self, plan: str | None = None, after: int = 0) -> Iterator[Entry]:
         return iter([line for line in self.lines if line.seq > after and plan in (None, line.plan)])
 
@@ -165,6 +168,25 @@ class MemoryTransport:
         if world.stuck:
             return HostAnswer(HostResult.FAILED, None, "health: no answer")
         return HostAnswer(HostResult.SWITCHED, version)
+
+    def confirm(self, host: Host, ticket: Ticket) -> Observation:
+        self.calls.append(("confirm", host.name))
+        return self.probe(host)
+
+    def stage(self, host: Host, release: Release, ticket: Ticket) -> HostAnswer:
+        world = self._reach(host)
+        self.calls.append(("stage", host.name))
+        return HostAnswer(HostResult.STAGED, world.version)
+
+    def prune(self, host: Host, keep: Collection[str], ticket: Ticket) -> HostAnswer:
+        world = self._reach(host)
+        self.calls.append(("prune", host.name))
+        return HostAnswer(HostResult.DONE, world.version)
+
+    def unlock(self, host: Host, ticket: Ticket) -> HostAnswer:
+        world = self._reach(host)
+        self.calls.append(("unlock", host.name))
+        return HostAnswer(HostResult.DONE, world.version)
 
     def _reach(self, host: Host) -> MemoryHost:
         if self.hosts[host.name].down:

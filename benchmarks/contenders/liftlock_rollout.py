@@ -68,9 +68,9 @@ def main(job: Job, folder: Path) -> None:
     with open_ledger(_url(folder)) as ledger, watching(plan, quiet=False) as watcher:
         engine = Engine(
             plan=plan,
-            releases={release.version: release},
+            releases={PRODUCT.name: {release.version: release}},
             hosts={host.name: host for host in hosts},
-            transport=SshTransport(PRODUCT, ssh, clock.now, folder / "logs"),
+            transports={PRODUCT.name: SshTransport(PRODUCT, ssh, clock.now, folder / "logs")},
             store=ledger,
             clock=clock,
             session="bench",

@@ -16,7 +16,7 @@ from threading import Event
 from liftlock import ledger, outcome
 from liftlock.errors import HostError, LinkLostError
 from liftlock.ledger import Entry, Fact
-from liftlock.model import Action, GateResult, Hop, Host, HostResult, Plan, Release, Ticket, Verdict
+from liftlock.model import Action, GateResult, Hop, Host, HostResult, Observation, Plan, Release, Ticket, Verdict
 from liftlock.ports import Clock, LedgerStore, Transport
 from liftlock.progress import Progress, Standing
 from liftlock.rollout import (
@@ -42,7 +42,8 @@ LOOK_AGAIN = 1.0
 
 @dataclass
 class Engine:
-    """Carries out one plan. `releases` by version and `hosts` by name must cover the plan.
+    """Carries out one plan. `releases` by product and version, `hosts` by the plan's names and `transports` by product
+    must cover it.
 
     `on_entry` is called after every recorded fact, with the progress it led to. Set `stop` to finish
     the hosts in hand and start no others. A `patient` engine waits for windows to open, and says so
@@ -50,9 +51,9 @@ class Engine:
     """
 
     plan: Plan
-    releases: Mapping[str, Release]
+    releases: Mapping[str, Mapping[str, Release]]
     hosts: Mapping[str, Host]
-    transport: Transport
+    transports: Mapping[str, Transport]
     store: LedgerStore
     clock: Clock
     session: str
@@ -132,7 +133,7 @@ class Engine:
 
     def _start(self, name: str, action: Action) -> None:
         part, planned = self.progress.host(name), self.progress.lineup.planned[name]
-        wanted = planned.hops[-1].to_version
+        wanted = planned.wanted
         there, back = (part.origin, wanted) if action is Action.UPGRADE else (wanted, part.origin)
         attempt = part.attempt + 1
         started = ledger.Started(
@@ -192,33 +193,43 @@ class Engine:
     def _watch(self, name: str, *, over: bool) -> Fact | None:
         planned, part = self.progress.lineup.planned[name], self.progress.host(name)
         try:
-            fact = outcome.after_bake(planned, part, self.transport.probe(self.hosts[name]), over=over)
+            fact = outcome.after_bake(planned, part, self._look(name), over=over)
             if isinstance(fact, ledger.Ailing):  # one slow answer is not yet an ailing host
                 self.clock.sleep(LOOK_AGAIN)
-                fact = outcome.after_bake(planned, part, self.transport.probe(self.hosts[name]), over=over)
+                fact = outcome.after_bake(planned, part, self._look(name), over=over)
         except HostError as error:
             return outcome.after_error(name, part.attempt, error, touched=True)
         return fact
 
     def _upgrade(self, name: str, ticket: Ticket) -> Fact:
         """Take one host up its path, hop by hop, then look at it over a fresh connection."""
-        host, touched = self.hosts[name], self.progress.host(name).lost_links > 0
-        wanted, seen, moved = self.plan.version, None, False
+        host, transport, releases = self.hosts[name], self._way_to(name), self._releases_of(name)
+        touched, planned = self.progress.host(name).lost_links > 0, self.progress.lineup.planned[name]
+        seen, moved = None, False
         try:
             hops = self._hops_left(name, ticket)
-            moved = len(hops) < len(self.progress.lineup.planned[name].hops)
+            moved = len(hops) < len(planned.hops)
             for hop in hops:
                 if unsettled := self._wait_until_settled(name, ticket, hop):
                     return unsettled
-                answer = self.transport.upgrade(host, hop.from_version, self.releases[hop.to_version], ticket)
+                answer = transport.upgrade(host, hop.from_version, releases[hop.to_version], ticket)
                 if answer.result not in {HostResult.SWITCHED, HostResult.ALREADY_CURRENT}:
                     break
                 moved = moved or answer.result is HostResult.SWITCHED
             if answer.result is HostResult.SWITCHED:
-                seen = self.transport.probe(host)
+                seen = transport.probe(host)
         except HostError as error:
             return outcome.after_error(name, ticket.attempt, error, touched=touched or moved)
-        return outcome.after_upgrade(name, ticket.attempt, wanted, answer, seen, moved=moved)
+        return outcome.after_upgrade(name, ticket.attempt, planned.wanted, answer, seen, moved=moved)
+
+    def _way_to(self, name: str) -> Transport:
+        return self.transports[self.plan.product_of(self.progress.lineup.planned[name])]
+
+    def _releases_of(self, name: str) -> Mapping[str, Release]:
+        return self.releases[self.plan.product_of(self.progress.lineup.planned[name])]
+
+    def _look(self, name: str) -> Observation:
+        return self._way_to(name).probe(self.hosts[name])
 
     def _wait_until_settled(self, name: str, ticket: Ticket, hop: Hop) -> Fact | None:
         """Wait for background work of the stop the host stands on; a fact when the next hop must not be taken.
@@ -241,7 +252,7 @@ class Engine:
     def _gate_of(self, name: str, hop: Hop) -> str:
         """The gate that must pass before this hop: named by the hop before it, or by the release the host stands on."""
         before = [one for one in self.progress.lineup.planned[name].hops if one.to_version == hop.from_version]
-        release = self.releases.get(hop.from_version)
+        release = self._releases_of(name).get(hop.from_version)
         return before[0].settled_gate if before else release.settled_gate if release else ""
 
     def _hops_left(self, name: str, ticket: Ticket) -> tuple[Hop, ...]:
@@ -249,7 +260,7 @@ class Engine:
         hops = self.progress.lineup.planned[name].hops
         if ticket.attempt == 1 or len(hops) == 1:
             return hops
-        installed = self.transport.probe(self.hosts[name]).installed
+        installed = self._look(name).installed
         begun = [place for place, hop in enumerate(hops) if hop.from_version == installed]
         return hops[begun[0] :] if begun else hops
 
@@ -257,7 +268,7 @@ class Engine:
         part = self.progress.host(name)
         origin, why = part.origin, part.cause or BROUGHT_BACK
         try:
-            answer = self.transport.roll_back(self.hosts[name], origin, ticket)
+            answer = self._way_to(name).roll_back(self.hosts[name], origin, ticket)
         except HostError as error:
             return outcome.after_error(name, ticket.attempt, error, touched=True)
         return outcome.after_roll_back(name, ticket.attempt, origin, answer, why)
@@ -268,7 +279,7 @@ class Engine:
         deadline = self.clock.now() + self.plan.policy.reconcile_within
         while True:
             try:
-                fact = outcome.after_look(self.plan, planned, part, self.transport.probe(self.hosts[name]))
+                fact = outcome.after_look(self.plan, planned, part, self._look(name))
             except HostError as error:
                 fact, unseen = None, error
             else:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from liftlock.errors import LedgerError
-from liftlock.model import Action, NoticeKind, NoticeState, Outcome, Verdict
+from liftlock.model import Action, NoticeKind, NoticeState, Occasion, Outcome, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,24 +30,34 @@ class Planned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """The gate suites ended on a host."""
+    """The gate suites ended on a host; `not_passed` names the tests that did not."""
 
     fact: Literal["judged"] = "judged"
     host: str
     verdict: Verdict
     reason: str = ""
     tests: int = 0
+    occasion: Occasion = Occasion.BEFORE
+    not_passed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queued:
-    """A letter is about to be sent: written before the conversation with the mail server."""
+    """A letter is owed: written together with the decision that it tells of."""
 
     fact: Literal["queued"] = "queued"
     message_id: str
     customer: str
     kind: NoticeKind
     recipient: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """A letter is about to be sent: written before the conversation begins."""
+
+    fact: Literal["sending"] = "sending"
+    message_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +71,36 @@ class Delivered:
     recipient: str
     state: NoticeState
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A person or a policy decided about a letter that may or may not have arrived: `sent` or `failed` (send again)."""
+
+    fact: Literal["settled"] = "settled"
+    message_id: str
+    state: NoticeState
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consented:
+    """A customer agreed to what it was told about the plan; `by` names the person."""
+
+    fact: Literal["consented"] = "consented"
+    customer: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rated:
+    """A customer's word on its upgrade: `score` from 1 to 5, and perhaps a sentence."""
+
+    fact: Literal["rated"] = "rated"
+    customer: str
+    score: int
+    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +234,50 @@ class Halted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Paused:
+    """An operator suspends the rollout: hosts in hand finish, nothing else starts."""
+
+    fact: Literal["paused"] = "paused"
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """An operator lets a paused rollout go on."""
+
+    fact: Literal["resumed"] = "resumed"
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """A release lies verified on a host, ahead of its window."""
+
+    fact: Literal["staged"] = "staged"
+    host: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unlocked:
+    """An operator broke the lock of a host."""
+
+    fact: Literal["unlocked"] = "unlocked"
+    host: str
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledged:
+    """A person took charge of the incident that the rollout's halt opened."""
+
+    fact: Literal["acknowledged"] = "acknowledged"
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Aborted:
     """An operator ended the rollout: nothing new starts under this plan."""
 
@@ -222,7 +306,11 @@ Fact = (
     Planned
     | Judged
     | Queued
+    | Sending
     | Delivered
+    | Settled
+    | Consented
+    | Rated
     | Waived
     | Approved
     | Replanned
@@ -236,6 +324,11 @@ Fact = (
     | Ailing
     | Ended
     | Halted
+    | Paused
+    | Resumed
+    | Staged
+    | Unlocked
+    | Acknowledged
     | Aborted
     | Recalled
     | Finished

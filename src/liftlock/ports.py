@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -24,7 +24,7 @@ class Clock(Protocol):
 
 
 class Transport(Protocol):
-    """Hosts. Each call opens one fresh connection and runs one phase.
+    """Hosts, for one product. Each call opens one fresh connection and runs one phase.
 
     Raises `UnreachableError`, `HostKeyError` or `AuthenticationError` when nothing was touched, and
     `LinkLostError` when what happened is unknown. Safe to call from several threads.
@@ -41,8 +41,24 @@ class Transport(Protocol):
         """
         ...
 
+    def confirm(self, host: Host, ticket: Ticket) -> Observation:
+        """Look, and when `ticket`'s release answers healthy keep the host from going back by itself."""
+        ...
+
     def roll_back(self, host: Host, version: str, ticket: Ticket) -> HostAnswer:
         """Switch back to `version`, which is still on the host, and verify it."""
+        ...
+
+    def stage(self, host: Host, release: Release, ticket: Ticket) -> HostAnswer:
+        """Upload and verify `release`, so that later only the switch remains. Switches nothing."""
+        ...
+
+    def prune(self, host: Host, keep: Collection[str], ticket: Ticket) -> HostAnswer:
+        """Remove releases beyond the product's `keep` newest, never the current one nor one named in `keep`."""
+        ...
+
+    def unlock(self, host: Host, ticket: Ticket) -> HostAnswer:
+        """End the phase that holds the host's lock, and outdate its controller with the ticket's fence."""
         ...
 
 
@@ -64,6 +80,10 @@ class Mailer(Protocol):
 
 class LedgerStore(Protocol):
     """The append-only record."""
+
+    def append_all(self, plan: str, facts: Sequence[Fact], at: datetime) -> list[Entry]:
+        """Write several facts durably in one transaction: all of them or none. Raises as `append`."""
+        ...
 
     def append(self, plan: str, fact: Fact, at: datetime) -> Entry:
         """Write one fact durably and return its entry.

@@ -70,9 +70,9 @@ class Run:
         versions = {hop.to_version for host in self.plan.hosts for hop in host.hops}
         engine = Engine(
             plan=self.plan,
-            releases={version: release(version) for version in versions},
+            releases={self.plan.product: {version: release(version) for version in versions}},
             hosts={host.name: host for host in fleet_of(self.plan).hosts},
-            transport=self.transport,
+            transports={self.plan.product: self.transport},
             store=self.store,
             clock=self.clock,
             session=f"s{self.sessions}",

@@ -100,9 +100,9 @@ class Rollout:
         versions = {hop.to_version for host in self.plan.hosts for hop in host.hops}
         return Engine(
             plan=self.plan,
-            releases={version: release(version) for version in versions},
+            releases={self.plan.product: {version: release(version) for version in versions}},
             hosts={host.name: host for host in fleet_of(self.plan).hosts},
-            transport=self.hosts,
+            transports={self.plan.product: self.hosts},
             store=self.record,
             clock=self.clock,
             session=f"s{self.controllers}",

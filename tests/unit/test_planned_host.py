@@ -9,7 +9,19 @@ from world import START, WINDOW
 
 def test_a_placed_host_differs_from_itself_in_nothing_but_its_place() -> None:
     host = PlannedHost(
-        "m1", "mill", 1, "1.0", (Hop("1.0", "1.1", "wanted"),), WINDOW, "note", timedelta(minutes=9), "s", "r", 2, 3
+        "m1/db",
+        "mill",
+        1,
+        "1.0",
+        (Hop("1.0", "1.1", "up"),),
+        WINDOW,
+        "note",
+        timedelta(minutes=9),
+        "s",
+        "r",
+        2,
+        3,
+        "db",
     )
     assert all(getattr(host, field.name) for field in fields(PlannedHost)), "every field is told apart here"
     later = replace(WINDOW, end=START + timedelta(hours=9))

@@ -35,12 +35,14 @@ class Rollout:
         self.engine = Engine(
             plan=plan,
             releases={
-                OLD: release(OLD),
-                STOP: replace(release(STOP), stop=True, settled_gate="jobs"),
-                NEW: release(NEW),
+                plan.product: {
+                    OLD: release(OLD),
+                    STOP: replace(release(STOP), stop=True, settled_gate="jobs"),
+                    NEW: release(NEW),
+                }
             },
             hosts={host.name: host for host in fleet_of(plan).hosts},
-            transport=self.hosts,
+            transports={plan.product: self.hosts},
             store=self.record,
             clock=self.clock,
             session="s1",

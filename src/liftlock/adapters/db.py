@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -84,28 +84,37 @@ class SqlLedger:
         self._appending = threading.Lock()  # our own threads queue here, fairly, instead of polling the file
 
     def append(self, plan: str, fact: Fact, at: datetime) -> Entry:
-        """Write one fact durably and return its entry, numbered one more than the last.
+        """Write one fact durably and return its entry, numbered one more than the last. Raises as `append_all`."""
+        return self.append_all(plan, [fact], at)[0]
 
-        Raises `LockedError` when the fact is a `Started` whose plan, host and attempt are already in
-        the ledger, `LedgerError` when it cannot be written or `at` carries no zone.
+    def append_all(self, plan: str, facts: Sequence[Fact], at: datetime) -> list[Entry]:
+        """Write several facts durably in one transaction, all or none; return their entries.
+
+        Raises `LockedError` when one is a `Started` whose plan, host and attempt are already in
+        the ledger, `LedgerError` when they cannot be written or `at` carries no zone.
         """
         if not self._writable:
             raise LedgerError(f"the ledger {self._place} was opened for reading only")
         if at.tzinfo is None:
             raise LedgerError(f"an entry's time needs a zone: {at.isoformat()}")
-        body, fact, at = *_stored(fact), at.astimezone(UTC)
+        stored, at = [_stored(fact) for fact in facts], at.astimezone(UTC)
+        entries: list[Entry] = []
         with self._appending, _plain_errors(self._place):
             try:
                 with self._engine.begin() as connection:
                     last = connection.execute(_LAST).one_or_none()
-                    seq, previous = (last.seq + 1, last.hash) if last else (1, GENESIS)
-                    entry = Entry(seq, at, plan, fact, previous, link(previous, at, plan, body))
-                    connection.execute(sa.insert(ENTRIES), _row(entry, body))
+                    seq, previous = (last.seq, last.hash) if last else (0, GENESIS)
+                    for body, fact in stored:
+                        seq, entry_hash = seq + 1, link(previous, at, plan, body)
+                        entries.append(Entry(seq, at, plan, fact, previous, entry_hash))
+                        connection.execute(sa.insert(ENTRIES), _row(entries[-1], body))
+                        previous = entry_hash
             except IntegrityError:
-                if isinstance(fact, Started):
-                    self._refuse_claimed(plan, fact)
+                for _, fact in stored:
+                    if isinstance(fact, Started):
+                        self._refuse_claimed(plan, fact)
                 raise
-        return entry
+        return entries
 
     def entries(self, plan: str | None = None, after: int = 0) -> Iterator[Entry]:
         """The entries in order, of one plan or of all, with `seq` greater than `after`.

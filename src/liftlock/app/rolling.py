@@ -162,10 +162,10 @@ def _engine(workspace: Workspace, plan: Plan, ledger: LedgerStore, watcher: Watc
         check_host(product, host)
     return Engine(
         plan=plan,
-        releases={release.version: release for release in catalogue.releases},
+        releases={plan.product: {release.version: release for release in catalogue.releases}},
         settled=lambda host, gate: _settled(workspace, plan, product, wanted, host, gate),
         hosts={host.name: host for host in hosts},
-        transport=workspace.transport(product, workspace.logs(plan)),
+        transports={plan.product: workspace.transport(product, workspace.logs(plan))},
         store=ledger,
         clock=workspace.clock,
         session=uuid.uuid4().hex,

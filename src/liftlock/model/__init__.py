@@ -43,7 +43,7 @@ from liftlock.model.release import (
     ReleaseKind,
     SupportLine,
 )
-from liftlock.model.verdict import Action, GateResult, NoticeKind, NoticeState, Verdict
+from liftlock.model.verdict import Action, GateResult, NoticeKind, NoticeState, Occasion, Verdict
 
 __all__ = [
     "Action",
@@ -70,6 +70,7 @@ __all__ = [
     "NoticeKind",
     "NoticeState",
     "Observation",
+    "Occasion",
     "Outcome",
     "Plan",
     "PlannedCustomer",

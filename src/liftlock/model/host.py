@@ -12,8 +12,9 @@ class Observation:
     """What one look at a host found; `None` means it could not be told, never "no".
 
     `installed` is the version `current` points to, `running` the version that answered the health
-    check, `healthy` whether it answered as often as asked. `busy` says that a phase is running.
-    `journal` is the last line of the host's journal: `<plan> <attempt> <phase> <state>`.
+    check, `healthy` whether it answered as often as asked. `busy` says that a phase is running, `unconfirmed` that the
+    host goes back by itself unless this is prevented (`Release.confirm_within`). `staged` are the versions that lie
+    there, verified. `journal` is the last line of the host's journal: `<plan> <attempt> <phase> <state>`.
     """
 
     host: str
@@ -26,15 +27,19 @@ class Observation:
     free_inodes: int | None = None
     missing_tools: tuple[str, ...] = ()
     busy: bool = False
+    unconfirmed: bool = False
+    staged: tuple[str, ...] = ()
     journal: str = ""
     cause: str = ""
     detail: str = ""
 
 
 class HostResult(StrEnum):
-    """How the host program ended an upgrade or a rollback, in its own words."""
+    """How the host program ended a phase, in its own words; `done` ends those that switch nothing."""
 
     SWITCHED = "switched"
+    STAGED = "staged"
+    DONE = "done"
     ROLLED_BACK = "rolled_back"
     FAILED = "failed"
     REFUSED = "refused"

@@ -118,8 +118,9 @@ class PlannedHost:
 
     `needed` is the time its upgrade and its way back take together: it starts only when that fits before
     its window ends. `site` and `redundancy` are the inventory's, for the bounds on what runs at once; `stand_ins`
-    is how many hosts of its redundancy group are not in the plan. `rank` is the place of its role in the
-    product's order: hosts of a higher rank wait for their customer's hosts of every lower one.
+    is how many hosts of its redundancy group are not in the plan. `rank` is the place of its product and role in
+    the plan's order: hosts of a higher rank wait for their customer's hosts of every lower one. `product` is set for
+    the plan's further products (`Plan.also`): there `name` is `<host>/<product>`, as one host may run several.
     """
 
     name: str
@@ -134,6 +135,17 @@ class PlannedHost:
     redundancy: str = ""
     stand_ins: int = 0
     rank: int = 0
+    product: str = ""
+
+    @property
+    def machine(self) -> str:
+        """The name of the host in the inventory."""
+        return self.name.partition("/")[0]
+
+    @property
+    def wanted(self) -> str:
+        """The version it is to have in the end."""
+        return self.hops[-1].to_version
 
     def placed(self, wave: int, window: Window, note: str) -> PlannedHost:
         """The same host elsewhere in the plan: `dataclasses.replace`, written out because a plan has many hosts."""
@@ -150,6 +162,7 @@ class PlannedHost:
             self.redundancy,
             self.stand_ins,
             self.rank,
+            self.product,
         )
 
 
@@ -202,6 +215,7 @@ class Plan:
     (`notice`), `downgrade` the reason for going to an older version, empty for every other plan.
     `estimates` say by version how long its hop is expected to take, and by what.
     `only_customers` and `only_hosts` are the names it was narrowed to when it was asked for; empty is the fleet.
+    `also` are further products that it brings to a version, `replaces` is the id of the plan it stands in for.
     """
 
     id: str
@@ -223,6 +237,17 @@ class Plan:
     estimates: Mapping[str, str] = field(default_factory=dict)
     only_customers: tuple[str, ...] = ()
     only_hosts: tuple[str, ...] = ()
+    also: Mapping[str, str] = field(default_factory=dict)
+    replaces: str = ""
+
+    @property
+    def products(self) -> dict[str, str]:
+        """The products of the plan, its own first, and the version each is brought to."""
+        return {self.product: self.version, **self.also}
+
+    def product_of(self, host: PlannedHost) -> str:
+        """The product that is upgraded there."""
+        return host.product or self.product
 
     @property
     def allowed_failures(self) -> int:

@@ -30,12 +30,13 @@ class Health:
     """How a host proves which version answers, healthy, `times` times in a row.
 
     Exactly one of `url` (HTTP 200 whose JSON body names the version under `version_key`) and
-    `command` (exit status 0, the version as its last output line) is set. Both may name host
-    variables as `{{ port }}`.
+    `command` (exit status 0, the version as its last output line) is set; `tcp` is a `host:port` that must accept a
+    connection besides. All may name host variables as `{{ port }}`.
     """
 
     url: str | None = None
     command: str | None = None
+    tcp: str | None = None
     version_key: str = "version"
     times: int = 3
     interval: timedelta = timedelta(seconds=1)
@@ -55,8 +56,10 @@ class Product:
     """What is installed and how: shared by all releases of it.
 
     `restart`, `backup` and the values of `environment` may name host variables as `{{ port }}`;
-    the commands run on the host with sh in `<base>/current` (`backup` before the switch). `roles`
-    are the roles of its hosts in the order in which they are upgraded (database before application).
+    the commands run on the host with sh in `<base>/current` (`backup` before the switch, `verify_backup` right after it
+    to restore that backup aside and look at it with the old version, `restore` on the way back from a release that is
+    not reversible). `roles` are the roles of its hosts in the order in which they are upgraded (database before
+    application). `keep` is how many releases stay on a host besides the current and the one before it.
     """
 
     name: str
@@ -66,6 +69,9 @@ class Product:
     base: str | None = None
     restart: str | None = None
     backup: str | None = None
+    verify_backup: str | None = None
+    restore: str | None = None
+    keep: int = 3
     environment: Mapping[str, str] = field(default_factory=dict)
     support: tuple[SupportLine, ...] = ()
     roles: tuple[str, ...] = ()
@@ -99,8 +105,10 @@ class Release:
     that must be installed on the way to later ones (with `stop_when`, only on hosts whose facts meet that
     condition); `settled_gate` names the gate that must pass on the host before the hop after it, because
     background work goes on after the switch. `needs` are specifiers over the versions of other products at
-    the same customer. `expected` is how long one host takes,
-    `downtime` how long its users notice it.
+    the same customer. `backup` asks for a backup before the switch, `backup_verified` also for its trial restore;
+    a release that is not `reversible` changes data so that the old version cannot run on it: the way back restores the
+    backup. With `confirm_within` a host switches itself back unless the controller confirms in time.
+    `expected` is how long one host takes, `downtime` how long its users notice it.
     """
 
     product: str
@@ -116,6 +124,8 @@ class Release:
     needs: Mapping[str, str] = field(default_factory=dict)
     released: date | None = None
     backup: bool = False
+    backup_verified: bool = False
+    reversible: bool = True
     expected: timedelta = timedelta(minutes=10)
     downtime: timedelta = timedelta(minutes=1)
     confirm_within: timedelta | None = None

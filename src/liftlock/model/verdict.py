@@ -17,13 +17,22 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """The verdict of the gate suites on one host, why, and how many tests it rests on."""
+    """The verdict of the gate suites on one host, why, how many tests it rests on, and which did not pass."""
 
     host: str
     verdict: Verdict
     reason: str = ""
     tests: int = 0
     seconds: float = 0.0
+    not_passed: tuple[str, ...] = ()
+
+
+class Occasion(StrEnum):
+    """When the gate suites look at a host: before anything starts, after its upgrade, after its rollback."""
+
+    BEFORE = "before"
+    AFTER = "after"
+    BACK = "back"
 
 
 class Action(StrEnum):
@@ -34,15 +43,25 @@ class Action(StrEnum):
 
 
 class NoticeKind(StrEnum):
-    """What a notice tells a customer."""
+    """What a notice tells a customer; `digest` and `incident` go to the vendor's own people."""
 
     ANNOUNCED = "announced"
+    REMINDER = "reminder"
+    RESCHEDULED = "rescheduled"
+    STARTED = "started"
+    COMPLETED = "completed"
+    ROLLED_BACK = "rolled_back"
+    CANCELLED = "cancelled"
+    ACTION_NEEDED = "action_needed"
+    DIGEST = "digest"
+    INCIDENT = "incident"
 
 
 class NoticeState(StrEnum):
-    """Where a message to one recipient stands; `ambiguous` may or may not have arrived."""
+    """Where a message to one recipient stands; `sending` without an end is `ambiguous`: it may have arrived or not."""
 
     QUEUED = "queued"
+    SENDING = "sending"
     SENT = "sent"
     REFUSED = "refused"
     AMBIGUOUS = "ambiguous"
