@@ -17,6 +17,7 @@ from liftlock.model import (
     Contact,
     Customer,
     Fleet,
+    GateResult,
     Hop,
     Host,
     HostAnswer,
@@ -194,6 +195,11 @@ class MemoryTransport:
         return self.hosts[host.name]
 
 
+def all_pass(names: Sequence[str]) -> list[GateResult]:
+    """Gates that find nothing wrong anywhere."""
+    return [GateResult(name, Verdict.PASSED, tests=1) for name in names]
+
+
 CUSTOMER = Customer("acme", "Acme", "en", "UTC", (Contact("Ann", "ann@acme.example"),), ())
 
 
@@ -211,7 +217,8 @@ def plan_of(
     hosts = []
     for wave, size in enumerate(waves, start=1):
         hosts += [PlannedHost(f"w{wave}h{n}", "acme", wave, versions[0], hops, WINDOW) for n in range(size)]
-    policy = policy or Policy(bake=timedelta(minutes=5), notice_lead=dict.fromkeys(ReleaseKind, timedelta(0)))
+    free = dict.fromkeys(ReleaseKind, timedelta(0))
+    policy = policy or Policy(bake=timedelta(minutes=5), notice_lead=free, gates_after=False)
     return Plan("p" * 64, "boathouse", versions[-1], ReleaseKind.UPGRADE, "test", START, policy, tuple(hosts), (), {})
 
 

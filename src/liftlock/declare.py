@@ -17,6 +17,8 @@ namespace = Collection()
 JSON = {"json": "Print JSON alone on stdout; what people read goes to stderr."}
 FLEET = {"fleet": "Which inventory (its name in inventories/); needed when there are several."}
 PLAN = {"plan": "A plan file, or the id that `plan` printed."}
+HOSTS = {"hosts": "Only these hosts, separated by commas."}
+REASON = {"reason": "Why; it is recorded."}
 
 Body = Callable[..., ExitCode | None]
 
@@ -51,6 +53,11 @@ def declared(*positional: str, **help_texts: str) -> Callable[[Body], Body]:
         return body
 
     return decorate
+
+
+def names(text: str) -> tuple[str, ...]:
+    """The names in a flag that takes several, separated by commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def print_error(message: str, code: ExitCode, problems: Iterable[Problem] = ()) -> None:

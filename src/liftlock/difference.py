@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from liftlock.model import ApprovalRule, Exclusion, Plan, PlannedCustomer, PlannedHost
+from liftlock.model import ApprovalRule, Consent, Exclusion, Plan, PlannedCustomer, PlannedHost
 from liftlock.waves import budget_words
 
 NAMED = 6
@@ -168,7 +168,8 @@ def _of_customers(old: Plan, new: Plan) -> Iterator[Change]:
 
 def _terms(customer: PlannedCustomer) -> str:
     bound = "" if customer.at_once is None else f", at most {customer.at_once} at once"
-    return f"told {_span(customer.lead)} ahead{bound}"
+    asked = ", asked for an explicit yes" if customer.consent is Consent.EXPLICIT else ""
+    return f"told {_span(customer.lead)} ahead{bound}{asked}"
 
 
 def _of_rules(old: Plan, new: Plan) -> Iterator[Change]:

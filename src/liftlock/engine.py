@@ -7,22 +7,35 @@ hand finish and nothing else starts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Event
 
 from liftlock import ledger, outcome
 from liftlock.errors import HostError, LinkLostError
 from liftlock.ledger import Entry, Fact
-from liftlock.model import Action, GateResult, Hop, Host, HostResult, Observation, Plan, Release, Ticket, Verdict
+from liftlock.model import (
+    Action,
+    GateResult,
+    Hop,
+    Host,
+    HostResult,
+    Observation,
+    Outcome,
+    Plan,
+    Release,
+    Ticket,
+    Verdict,
+)
 from liftlock.ports import Clock, LedgerStore, Transport
 from liftlock.progress import Progress, Standing
 from liftlock.rollout import (
     Bake,
     Done,
     Halt,
+    Judge,
     LeaveOut,
     OpenWave,
     Pause,
@@ -47,7 +60,8 @@ class Engine:
 
     `on_entry` is called after every recorded fact, with the progress it led to. Set `stop` to finish
     the hosts in hand and start no others. A `patient` engine waits for windows to open, and says so
-    through `on_pause`. `settled` runs the gate of that name on a host between two hops.
+    through `on_pause`. `settled` runs the gate of that name on a host between two hops, `judge` the gate suites on
+    hosts by the plan's names, results in the same order.
     """
 
     plan: Plan
@@ -58,6 +72,7 @@ class Engine:
     clock: Clock
     session: str
     controller: str
+    judge: Callable[[Sequence[str]], Sequence[GateResult]]
     on_pause: Callable[[str], None] = lambda _reason: None
     on_entry: Callable[[Entry, Progress], None] = lambda _entry, _progress: None
     settled: Callable[[Host, str], GateResult] = lambda host, _gate: GateResult(host.name, Verdict.PASSED)
@@ -66,7 +81,7 @@ class Engine:
 
     def __post_init__(self) -> None:
         self.progress = Progress.of(self.plan).with_entries(self.store.entries(self.plan.id))
-        self._in_hand: dict[str, Future[Fact | None]] = {}
+        self._in_hand: dict[str, Future[Sequence[Fact]]] = {}
 
     def run(self) -> Step:
         """Work until done, halted, paused or told to stop; return the last step.
@@ -104,6 +119,8 @@ class Engine:
                         self.record(ledger.LeftOut(host=name, outcome=how, reason=why))
                 case OpenWave(wave, hosts):
                     self.record(ledger.WaveOpened(wave=wave, hosts=hosts))
+                case Judge(_, hosts):
+                    self._judge(hosts)
                 case Bake():
                     self._bake(step)
                 case Pause(datetime() as until, reason) if self.patient:
@@ -147,14 +164,25 @@ class Engine:
 
     def _submit(self, name: str, work: Callable[[str], Fact | None]) -> None:
         if name not in self._in_hand:
-            self._in_hand[name] = self._pool.submit(work, name)
+            self._in_hand[name] = self._pool.submit(lambda: self._verified(work(name)))
+
+    def _verified(self, fact: Fact | None) -> Sequence[Fact]:
+        """The fact, and what the gates say of a host that is back: only then is its rollback proven."""
+        gates = self.plan.policy.gates_after and "gate" not in self.progress.waived
+        if not (isinstance(fact, ledger.Ended) and fact.outcome is Outcome.ROLLED_BACK and gates):
+            return [fact] if fact else []
+        return outcome.after_gates_back(fact, self.progress.verdicts.get(fact.host), self.judge([fact.host])[0])
+
+    def _judge(self, names: Sequence[str]) -> None:
+        for name, result in zip(names, self.judge(names), strict=True):
+            for fact in outcome.after_gates(name, self.progress.verdicts.get(name), result):
+                self.record(fact)
 
     def _collect(self) -> None:
         """Wait for the next hosts to end and record what they have proven."""
         done, _ = wait(self._in_hand.values(), return_when=FIRST_COMPLETED)
         for name in [name for name, future in self._in_hand.items() if future in done]:
-            fact = self._in_hand.pop(name).result()
-            if fact is not None:
+            for fact in self._in_hand.pop(name).result():
                 self.record(fact)
 
     def _finish_hosts_in_hand(self) -> None:
@@ -212,12 +240,15 @@ class Engine:
             for hop in hops:
                 if unsettled := self._wait_until_settled(name, ticket, hop):
                     return unsettled
-                answer = transport.upgrade(host, hop.from_version, releases[hop.to_version], ticket)
+                release = releases[hop.to_version]
+                answer = transport.upgrade(host, hop.from_version, release, ticket)
                 if answer.result not in {HostResult.SWITCHED, HostResult.ALREADY_CURRENT}:
                     break
                 moved = moved or answer.result is HostResult.SWITCHED
-            if answer.result is HostResult.SWITCHED:
-                seen = transport.probe(host)
+                if answer.result is HostResult.SWITCHED and (hop is hops[-1] or release.confirm_within):
+                    seen = transport.confirm(host, ticket)
+                    if not outcome.runs(seen, hop.to_version):
+                        break
         except HostError as error:
             return outcome.after_error(name, ticket.attempt, error, touched=touched or moved)
         return outcome.after_upgrade(name, ticket.attempt, planned.wanted, answer, seen, moved=moved)
@@ -249,6 +280,12 @@ class Engine:
             self.clock.sleep(self.plan.policy.watch_every.total_seconds())
         return None
 
+    def _may_go_back_within(self, name: str) -> timedelta:
+        """The longest time after which one of the host's releases goes back by itself, unconfirmed."""
+        releases = self._releases_of(name)
+        on_the_way = [releases[hop.to_version] for hop in self.progress.lineup.planned[name].hops]
+        return max((release.confirm_within or timedelta() for release in on_the_way), default=timedelta())
+
     def _gate_of(self, name: str, hop: Hop) -> str:
         """The gate that must pass before this hop: named by the hop before it, or by the release the host stands on."""
         before = [one for one in self.progress.lineup.planned[name].hops if one.to_version == hop.from_version]
@@ -276,10 +313,13 @@ class Engine:
     def _look_until_known(self, name: str) -> Fact | None:
         """Look at a lost host until it tells what happened, as long as the policy says; None when interrupted."""
         planned, part = self.progress.lineup.planned[name], self.progress.host(name)
-        deadline = self.clock.now() + self.plan.policy.reconcile_within
+        deadline = self.clock.now() + self.plan.policy.reconcile_within + self._may_go_back_within(name)
+        # Found upgraded, it is confirmed in the same breath: it would go back by itself otherwise.
+        ticket, forward = Ticket(self.plan.id, part.attempt, 0), part.action is Action.UPGRADE
         while True:
             try:
-                fact = outcome.after_look(self.plan, planned, part, self._look(name))
+                seen = self._way_to(name).confirm(self.hosts[name], ticket) if forward else self._look(name)
+                fact = outcome.after_look(self.plan, planned, part, seen)
             except HostError as error:
                 fact, unseen = None, error
             else:

@@ -11,20 +11,14 @@ The rules, first match wins:
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from liftlock.model import GateResult, Verdict
+from liftlock.wording import printable
 
 REASON_LIMIT = 300
 
-_ESCAPE_SEQUENCE = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours and cursor movements
-    r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)"  # window titles, links and other strings
-    r"|\x1b[ -/]*[0-~]",  # the short ones
-    re.DOTALL,
-)
 _WEIGHT = {Verdict.INCONCLUSIVE: 0, Verdict.PASSED: 1, Verdict.ERROR: 2, Verdict.FAILED: 3}
 
 _EXIT_REASONS = {
@@ -66,7 +60,27 @@ def judge(host: str, findings: Iterable[Finding], trouble: str = "", seconds: fl
         verdict, reason = Verdict.ERROR, "all tests were skipped" if found else "no test ran"
     else:
         verdict, reason = Verdict.PASSED, ""
-    return GateResult(host=host, verdict=verdict, reason=reason, tests=len(passed) + len(failed), seconds=seconds)
+    return GateResult(
+        host=host,
+        verdict=verdict,
+        reason=reason,
+        tests=len(passed) + len(failed),
+        seconds=seconds,
+        not_passed=tuple(sorted({finding.test for finding in (*failed, *broken)})),
+    )
+
+
+def blamed(before: Collection[str], after: GateResult) -> str:
+    """What a look after the work found that stood well `before`, in words; empty when nothing.
+
+    `before` are the tests that did not pass already then: those are not blamed on the work. A look that could not
+    be measured proves nothing, and is blamed, too.
+    """
+    if after.verdict is Verdict.PASSED:
+        return ""
+    if after.not_passed and set(after.not_passed) <= set(before):
+        return ""
+    return f"gate {after.verdict}: {after.reason}"
 
 
 def weightiest(findings: Iterable[Finding]) -> Finding:
@@ -86,14 +100,9 @@ def explain_exit(status: int, said: str = "") -> str:
 
 def one_line(text: str) -> str:
     """The first line that says something, fit for a terminal, a page and the ledger: printable and short."""
-    lines = (" ".join(printable(line).split()) for line in text.splitlines())
+    lines = (" ".join(printable(line, " ").split()) for line in text.splitlines())
     line = next(filter(None, lines), "")
     return line if len(line) <= REASON_LIMIT else line[: REASON_LIMIT - 1] + "…"
-
-
-def printable(text: str) -> str:
-    """The text with escape sequences removed and every other control character, line ends too, made a space."""
-    return "".join(char if char.isprintable() else " " for char in _ESCAPE_SEQUENCE.sub("", text))
 
 
 def _first_and_count(findings: Sequence[Finding]) -> str:

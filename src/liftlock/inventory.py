@@ -30,7 +30,18 @@ from liftlock.fields import (
 )
 from liftlock.gathered import Gathered, accept
 from liftlock.gathered import refusal as not_accepted
-from liftlock.model import Contact, Customer, Fleet, Freeze, FreezeRule, Host, HostGroup, YearlyFreeze
+from liftlock.model import (
+    Consent,
+    Contact,
+    Customer,
+    Fleet,
+    Freeze,
+    FreezeRule,
+    Host,
+    HostGroup,
+    Manager,
+    YearlyFreeze,
+)
 from liftlock.wall_clock import in_utc
 from liftlock.window_text import local_time, window_rules, yearly_time
 from liftlock.wording import did_you_mean
@@ -67,7 +78,20 @@ _Fact = Annotated[str | tuple[str, ...], PlainValidator(_fact)]
 
 class _Contact(Shape):
     name: Line
-    email: Email
+    email: Email | None = None
+    channel: Name | None = None
+
+    @model_validator(mode="after")
+    def _just_one(self) -> Self:
+        if (self.email is None) == (self.channel is None):
+            raise ValueError("needs just one of `email` and `channel`")
+        return self
+
+
+class _Manager(Shape):
+    name: Line
+    email: Email | None = None
+    phone: Line | None = None
 
 
 class _Freeze(Shape):
@@ -94,6 +118,8 @@ class _Customer(Shape):
     tier: Name = "standard"
     groups: dict[Name, _Group] = Field(default_factory=dict)
     at_once: Count | None = None
+    consent: Consent = Consent.SILENCE
+    manager: _Manager | None = None
 
 
 class _Defaults(Shape):
@@ -274,13 +300,19 @@ def _customer(name: str, shape: _Customer) -> Customer:
         title=shape.title,
         language=shape.language,
         timezone=shape.timezone,
-        contacts=tuple(Contact(contact.name, contact.email) for contact in shape.contacts),
+        contacts=tuple(Contact(one.name, one.email or "", one.channel or "") for one in shape.contacts),
         windows=tuple(window for text in shape.windows for window in window_rules(text)),
         freezes=tuple(_freeze(freeze, shape.timezone) for freeze in shape.freezes),
         tier=shape.tier,
         groups={name: _group(name, group, shape.timezone) for name, group in shape.groups.items()},
         at_once=shape.at_once,
+        consent=shape.consent,
+        manager=_manager(shape.manager) if shape.manager else None,
     )
+
+
+def _manager(shape: _Manager) -> Manager:
+    return Manager(shape.name, shape.email or "", shape.phone or "")
 
 
 def _group(name: str, shape: _Group, zone: str) -> HostGroup:

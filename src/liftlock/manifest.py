@@ -178,6 +178,7 @@ class _Release(Shape):
     backup: Flag = False
     expected: Length = timedelta(minutes=10)
     downtime: Span = timedelta(minutes=1)
+    training: Texts | None = None
     confirm_within: Annotated[Length | None, AfterValidator(_not_yet)] = None
     before_switch: Line | None = None
     after_switch: Line | None = None
@@ -207,7 +208,7 @@ def read_release(text: str, file: str) -> Release:
     if shape.version != place.name.removesuffix(".yaml"):
         wanted = f"`{shape.version}` must be the name of its file: {shape.version}.yaml, not {place.name}"
         raise refusal(text, file, [(("version",), wanted)])
-    given = shape.model_dump(exclude={"artifact", "stop", "blocked"})
+    given = shape.model_dump(exclude={"artifact", "stop", "blocked", "training"})
     return Release(
         product=place.parent.name,
         artifact=Artifact(**shape.artifact.model_dump()),
@@ -215,6 +216,7 @@ def read_release(text: str, file: str) -> Release:
         stop_when=shape.stop.when if shape.stop else "",
         settled_gate=shape.stop.settled if shape.stop else "",
         blocked=tuple(BlockedEdge(**block.model_dump()) for block in shape.blocked),
+        training=shape.training or {},
         **given,
     )
 

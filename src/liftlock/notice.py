@@ -23,6 +23,7 @@ from liftlock.model import (
     NoticeState,
     Plan,
     PlannedHost,
+    Product,
     Release,
     Window,
 )
@@ -76,12 +77,15 @@ class Dispatch:
 class HostShare:
     """One planned host as its customer is told about it: the releases it gets, in order, and what they cost.
 
-    `expected` and `downtime` are the sums over the hops; `backup` says that at least one hop makes one.
+    `product` is what is upgraded there, `title` how the customer's language calls it. `expected` and `downtime` are the
+    sums over the hops; `backup` says that at least one hop makes one.
     """
 
     host: Host
     planned: PlannedHost
     releases: tuple[Release, ...]
+    product: Product
+    title: str
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -113,13 +117,33 @@ class HostShare:
 class Share:
     """The part of a plan that concerns one customer: its hosts in rollout order, and the releases on their ways.
 
-    `releases` holds every release that at least one of the hosts gets, oldest first.
+    `releases` holds every release that at least one of the hosts gets, product by product, oldest first. `titles` are
+    how the customer's language calls the products of its hosts, by name, the plan's own product first.
     """
 
     plan: Plan
     customer: Customer
     hosts: tuple[HostShare, ...]
     releases: tuple[Release, ...]
+    titles: Mapping[str, str]
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """The names of its hosts; one that runs several of the products stands there once."""
+        return tuple(dict.fromkeys(host.host.name for host in self.hosts))
+
+    @property
+    def goals(self) -> tuple[str, ...]:
+        """What the customer has in the end, such as `Boathouse 1.6.0`: a line for each product of its hosts."""
+        return tuple(f"{title} {self.plan.products[name]}" for name, title in self.titles.items())
+
+    def label(self, host: HostShare) -> str:
+        """The host's name, with the product beside it where the customer gets several: `db-1 (Acme database)`."""
+        return f"{host.host.name} ({host.title})" if len(self.titles) > 1 else host.host.name
+
+    def named(self, release: Release) -> str:
+        """The release's version, behind its product where the customer gets several: `Acme database 5.2.1`."""
+        return f"{self.titles[release.product]} {release.version}" if len(self.titles) > 1 else release.version
 
     @property
     def windows(self) -> tuple[tuple[Window, tuple[HostShare, ...]], ...]:
@@ -128,24 +152,49 @@ class Share:
         return tuple((window, tuple(h for h in self.hosts if h.window == window)) for window in distinct)
 
 
-def share(plan: Plan, customer: Customer, fleet: Fleet, catalogue: Catalogue) -> Share:
-    """What of the plan concerns this customer. Raises InputError when fleet or catalogue lack a part of it."""
+def share(plan: Plan, customer: Customer, fleet: Fleet, *catalogues: Catalogue) -> Share:
+    """What of the plan concerns this customer; the catalogues are those of the plan's products.
+
+    Raises InputError when fleet or catalogues lack a part of it.
+    """
     known_hosts = {host.name: host for host in fleet.hosts}
-    known_releases = {release.version: release for release in catalogue.releases}
+    by_product = {catalogue.product.name: catalogue for catalogue in catalogues}
+    known = {(release.product, release.version): release for each in catalogues for release in each.releases}
     hosts = []
     for planned in plan.hosts:
         if planned.customer != customer.name:
             continue
-        if planned.name not in known_hosts:
-            raise InputError(f"plan {plan.id[:8]} names host {planned.name!r}, which fleet {fleet.name!r} lacks")
+        if planned.machine not in known_hosts:
+            raise InputError(f"plan {plan.id[:8]} names host {planned.machine!r}, which fleet {fleet.name!r} lacks")
+        name = plan.product_of(planned)
         for hop in planned.hops:
-            if hop.to_version not in known_releases:
-                raise InputError(f"plan {plan.id[:8]} passes {plan.product} {hop.to_version}, which has no manifest")
-        way = tuple(known_releases[hop.to_version] for hop in planned.hops)
-        hosts.append(HostShare(host=known_hosts[planned.name], planned=planned, releases=way))
-    passed = {release.version for host in hosts for release in host.releases}
-    releases = tuple(release for release in catalogue.releases if release.version in passed)
-    return Share(plan=plan, customer=customer, hosts=tuple(hosts), releases=releases)
+            if (name, hop.to_version) not in known:
+                raise InputError(f"plan {plan.id[:8]} passes {name} {hop.to_version}, which has no manifest")
+        product = by_product[name].product
+        hosts.append(
+            HostShare(
+                host=known_hosts[planned.machine],
+                planned=planned,
+                releases=tuple(known[name, hop.to_version] for hop in planned.hops),
+                product=product,
+                title=title_of(product, customer.language),
+            )
+        )
+    titles = {host.product.name: host.title for host in hosts}
+    passed = {(release.product, release.version) for host in hosts for release in host.releases}
+    there = [name for name in plan.products if name in titles]
+    return Share(
+        plan=plan,
+        customer=customer,
+        hosts=tuple(hosts),
+        releases=tuple(r for name in there for r in by_product[name].releases if (name, r.version) in passed),
+        titles={name: titles[name] for name in there},
+    )
+
+
+def title_of(product: Product, language: str) -> str:
+    """How a language calls the product: English, or else its name, where nobody said."""
+    return product.title.get(language) or product.title.get("en") or product.name
 
 
 def customers(plan: Plan, fleet: Fleet) -> list[Customer]:

@@ -10,8 +10,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 from liftlock.errors import AuthenticationError, HostError, HostKeyError, LinkLostError
-from liftlock.ledger import Ailing, Ended, Fact, Switched, Voided
-from liftlock.model import Action, HostAnswer, HostResult, Observation, Outcome, Plan, PlannedHost, Policy
+from liftlock.gate import blamed
+from liftlock.ledger import Ailing, Ended, Fact, Judged, Switched, Voided
+from liftlock.model import (
+    Action,
+    GateResult,
+    HostAnswer,
+    HostResult,
+    Observation,
+    Occasion,
+    Outcome,
+    Plan,
+    PlannedHost,
+    Policy,
+    Verdict,
+)
 from liftlock.progress import HostProgress
 
 _ENDS = {
@@ -85,6 +98,41 @@ def after_look(plan: Plan, planned: PlannedHost, part: HostProgress, seen: Obser
     if tried or _went_back(plan, planned, part, seen):
         return _found(planned.name, part, Outcome.ROLLED_BACK, seen, part.cause or "found on the release before")
     return Voided(host=planned.name, attempt=part.attempt, cause=part.cause or "the controller went away")
+
+
+def after_gates(host: str, judged: Judged | None, result: GateResult) -> tuple[Fact, ...]:
+    """The facts that the gates after an upgrade prove; `judged` is what they said before anything started.
+
+    A gate that could not be measured is no reason to go back: nobody knows (`rollout` pauses there).
+    """
+    found = Judged(
+        host=host,
+        verdict=result.verdict,
+        reason=result.reason,
+        tests=result.tests,
+        occasion=Occasion.AFTER,
+        not_passed=result.not_passed,
+    )
+    cause = blamed(judged.not_passed if judged else (), result)
+    if not cause:
+        return (replace(found, verdict=Verdict.PASSED),)
+    return (found, Ailing(host=host, cause=cause)) if result.verdict is Verdict.FAILED else (found,)
+
+
+def after_gates_back(ended: Ended, judged: Judged | None, result: GateResult) -> tuple[Fact, ...]:
+    """The facts that the gates after a rollback prove: it is verified when it equals what they said before."""
+    found = Judged(
+        host=ended.host,
+        verdict=result.verdict,
+        reason=result.reason,
+        tests=result.tests,
+        occasion=Occasion.BACK,
+        not_passed=result.not_passed,
+    )
+    cause = blamed(judged.not_passed if judged else (), result)
+    if not cause:
+        return found, ended
+    return found, replace(ended, outcome=Outcome.FAILED, cause=f"rollback not verified: {cause}", detail=ended.cause)
 
 
 def never_seen_again(planned: PlannedHost, part: HostProgress, error: HostError) -> Ended:

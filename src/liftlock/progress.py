@@ -21,7 +21,7 @@ from liftlock import ledger
 from liftlock.approval import person
 from liftlock.bounds import Bounds, Key, bounds_of, is_redundancy
 from liftlock.ledger import Entry
-from liftlock.model import Action, NoticeKind, NoticeState, Outcome, Plan, PlannedHost, Verdict
+from liftlock.model import Action, NoticeKind, NoticeState, Occasion, Outcome, Plan, PlannedHost, Verdict
 from liftlock.notice import promised_leads
 from liftlock.roles import forerunners
 
@@ -121,6 +121,7 @@ class Progress:
     """The state of one rollout after some of its entries. Start with `Progress.of(plan)`.
 
     `busy` are by bound the hosts in hand, `down` by redundancy group those that are down and not in hand.
+    `verdicts` are what the gates said before, `after` what they said of a host since its upgrade.
     `approved` are the people who agreed, `inputs` the files the plan was last made from and came out the same.
     `sizes` is how many hosts each wave has, `ends` the place in the plan's order right after its last one. By
     evidence there are only the waves that were opened, `waves` says which hosts are in them, and hosts that were
@@ -140,6 +141,7 @@ class Progress:
     ends: tuple[int, ...] = ()
     waves: Map[str, int] = field(default_factory=Map)
     verdicts: Map[str, ledger.Judged] = field(default_factory=Map)
+    after: Map[str, ledger.Judged] = field(default_factory=Map)
     announced: Map[str, datetime] = field(default_factory=Map)
     waived: frozenset[str] = frozenset()
     approved: frozenset[str] = frozenset()
@@ -235,8 +237,10 @@ class Progress:
                 return self._with_wave(fact.wave, fact.hosts)
             case ledger.Baking():
                 return replace(self, baking=(fact.wave, at)) if fact.session == self.session else self
-            case ledger.Judged():
+            case ledger.Judged(occasion=Occasion.BEFORE):
                 return replace(self, verdicts=self.verdicts.set(fact.host, fact))
+            case ledger.Judged(occasion=Occasion.AFTER):
+                return replace(self, after=self.after.set(fact.host, fact))
             case ledger.Delivered(state=NoticeState.SENT, kind=NoticeKind.ANNOUNCED) if (
                 fact.customer not in self.announced
             ):
@@ -283,7 +287,7 @@ class Progress:
         # Who joins a bake late is watched as long as the others.
         late = fact.action is Action.UPGRADE and self.baking and self._wave_of(fact.host) == self.baking[0]
         progress = replace(self, baking=None) if late else self
-        return progress._moved(
+        return progress._unjudged(fact.host)._moved(
             fact.host,
             Standing.IN_HAND if fact.session == self.session else Standing.LOST,
             attempt=fact.attempt,
@@ -292,6 +296,10 @@ class Progress:
             cause=before.cause if fact.action is Action.ROLL_BACK else "",
             well=fact.action is Action.ROLL_BACK and was_well,
         )
+
+    def _unjudged(self, name: str) -> Progress:
+        """What the gates said after an earlier attempt says nothing of the next."""
+        return replace(self, after=self.after.delete(name)) if name in self.after else self
 
     def _opened(self, session: str) -> Progress:
         """A controller takes up the rollout: what others held is lost, what was merely prevented is free again."""
@@ -304,6 +312,8 @@ class Progress:
         for name in tuple(self.group(Standing.FAILED)):
             if self.hosts[name].outcome is Outcome.UNREACHABLE:
                 progress = progress._moved(name, Standing.LOST)
+        for name in [name for name, judged in self.after.items() if judged.verdict is not Verdict.PASSED]:
+            progress = progress._unjudged(name)
         return progress
 
     def _moved(self, name: str, standing: Standing, **changes: object) -> Progress:

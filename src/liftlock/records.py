@@ -15,10 +15,10 @@ from datetime import datetime
 from typing import Any
 
 from liftlock.errors import LedgerError
-from liftlock.gate import printable
 from liftlock.ledger import Ailing, Ended, Entry, LeftOut, Planned, Recalled, Started, Switched, Voided, WaveOpened
 from liftlock.model import Action, Outcome, Plan, ReleaseKind
 from liftlock.plan_document import from_document
+from liftlock.wording import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,4 +231,4 @@ def _plain(text: str) -> str:
     """The text without terminal escape sequences, control, bidi and other unprintable characters."""
     if text.isprintable():
         return text
-    return " ".join(printable(text).split())
+    return " ".join(printable(text, " ").split())

@@ -13,7 +13,8 @@ The rules, in the order they are asked (each is a test in tests/unit/test_rollou
 5. A host starts only when enough people approved the plan, its customer was told in time, its gates passed,
    and its window is open for as long as its upgrade and the way back may need; and only as many at once
    as the bounds allow (`liftlock.bounds`).
-6. A wave ends with its bake: only hosts healthy on the wanted version until then have succeeded.
+6. A wave ends with the gates' second look (`Policy.gates_after`) and its bake: only hosts that pass whatever they
+   passed before, and are healthy on the wanted version until the end of the bake, have succeeded.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from liftlock.approval import unapproved
 from liftlock.bounds import Key, is_redundancy
 from liftlock.errors import ExitCode
 from liftlock.evidence import FALSE_ALARM, refutes_target
-from liftlock.model import Outcome, Plan, PlannedHost, RollbackScope
+from liftlock.model import Outcome, Plan, PlannedHost, RollbackScope, Verdict
 from liftlock.notice import untold
 from liftlock.progress import Progress, Standing
 from liftlock.waves import next_wave
@@ -77,6 +78,14 @@ class OpenWave:
 
 
 @dataclass(frozen=True, slots=True)
+class Judge:
+    """Run the gate suites again on these upgraded hosts of a wave."""
+
+    wave: int
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Bake:
     """Watch these hosts of a wave; `until` is None while the bake has not begun in this session."""
 
@@ -110,7 +119,7 @@ class Done:
     """Every planned host has an outcome."""
 
 
-Step = Upgrade | RollBack | Reconcile | LeaveOut | OpenWave | Bake | Wait | Pause | Halt | Done
+Step = Upgrade | RollBack | Reconcile | LeaveOut | OpenWave | Judge | Bake | Wait | Pause | Halt | Done
 
 
 def next_step(plan: Plan, progress: Progress, now: datetime) -> Step:
@@ -205,7 +214,7 @@ def _wind_down(plan: Plan, progress: Progress, reason: str) -> Step:
         return RollBack(_back_now(progress, back), reason)
     if switched := progress.group(Standing.SWITCHED):
         wave = min(map(progress.wave_of, switched))
-        return _bake(plan, progress, wave)
+        return _prove(plan, progress, wave)
     return Halt(reason)
 
 
@@ -288,9 +297,8 @@ def _work_on(plan: Plan, progress: Progress, wave: int, now: datetime) -> Step:
         hosts = "1 host waits" if len(opens) == 1 else f"{len(opens)} hosts wait"
         first = min(opens)
         return Pause(first, f"wave {wave}: {hosts} for a window; the first opens {first:%Y-%m-%d %H:%M} UTC")
-    bake = _bake(plan, progress, wave)
     # Who waits for a host that nobody is bringing through in this wave would wait for ever.
-    return LeaveOut(tuple(behind)) if behind and not bake.hosts else bake
+    return LeaveOut(tuple(behind)) if behind and not _upgraded(progress, wave) else _prove(plan, progress, wave)
 
 
 def _stranded(progress: Progress, planned: PlannedHost) -> str:
@@ -338,8 +346,25 @@ def _too_late(planned: PlannedHost, now: datetime) -> str:
     return ""
 
 
-def _bake(plan: Plan, progress: Progress, wave: int) -> Bake:
-    hosts = tuple(sorted(name for name in progress.group(Standing.SWITCHED) if progress.wave_of(name) == wave))
+def _upgraded(progress: Progress, wave: int) -> tuple[str, ...]:
+    """The hosts of the wave that run the wanted version and are not yet proven."""
+    return tuple(sorted(name for name in progress.group(Standing.SWITCHED) if progress.wave_of(name) == wave))
+
+
+def _prove(plan: Plan, progress: Progress, wave: int) -> Judge | Pause | Bake:
+    """What the wave's upgraded hosts must still go through: the gates again, then the bake."""
+    hosts = _upgraded(progress, wave)
+    if plan.policy.gates_after and "gate" not in progress.waived:
+        if unjudged := tuple(name for name in hosts if name not in progress.after):
+            return Judge(wave, unjudged)
+        for name in hosts:
+            judged = progress.after[name]
+            if judged.verdict is not Verdict.PASSED:
+                return Pause(None, f"{name} is upgraded, and its gates tell nothing: {judged.verdict}: {judged.reason}")
+    return _bake(plan, progress, wave, hosts)
+
+
+def _bake(plan: Plan, progress: Progress, wave: int, hosts: tuple[str, ...]) -> Bake:
     begun = progress.baking is not None and progress.baking[0] == wave
     until = progress.baking[1] + plan.policy.bake if begun and progress.baking else None
     return Bake(wave, hosts, until)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
 from liftlock.document import Shape, read
-from liftlock.fields import Address, Count, Email, Length, Line, Name, Port, Sender, Span, User
+from liftlock.fields import Address, Count, Email, Flag, Length, Line, Name, Port, Sender, Span, User, Variable
 from liftlock.model import ApprovalRule, Policy, ReleaseKind, RollbackScope
 
 
@@ -37,7 +38,11 @@ class MailSecurity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SmtpSettings:
-    """The mail server; the password comes from the environment (`LIFTLOCK_SMTP_PASSWORD`), never from a file."""
+    """The mail server; the password comes from the environment (`LIFTLOCK_SMTP_PASSWORD`) or a keyring, never a file.
+
+    `keyring` names the service in the system's keyring that holds the password, `ca_file` the authorities that are
+    trusted instead of the system's. All letters of one run together wait `retry_for` at most for a server that is busy.
+    """
 
     host: str
     sender: str
@@ -45,15 +50,79 @@ class SmtpSettings:
     security: MailSecurity = MailSecurity.STARTTLS
     username: str | None = None
     timeout: timedelta = timedelta(seconds=30)
+    ca_file: Path | None = None
+    keyring: str | None = None
+    retry_for: timedelta = timedelta(minutes=2)
+
+
+class ChannelKind(StrEnum):
+    """The service behind a channel's webhook; `signed` is any that checks our signature."""
+
+    WECOM = "wecom"
+    DINGTALK = "dingtalk"
+    FEISHU = "feishu"
+    SLACK = "slack"
+    TEAMS = "teams"
+    SIGNED = "signed"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSettings:
+    """One room that letters may go to; `url_env` and `secret_env` name the environment variables that hold its secrets.
+
+    `timeout` is for one request as a whole; the rest as for the mail server.
+    """
+
+    kind: ChannelKind
+    url_env: str
+    secret_env: str | None = None
+    ca_file: Path | None = None
+    timeout: timedelta = timedelta(seconds=15)
+    retry_for: timedelta = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where customers of a tier write and call."""
+
+    email: str = ""
+    phone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
-    """Who customers are told to call."""
+    """Who customers are told to call, by tier where `support` names one, and the vendor's own people.
+
+    `release_managers` are mail addresses; what they are told is in `language`.
+    """
 
     name: str = "Your vendor"
     email: str = ""
     phone: str = ""
+    support: Mapping[str, Desk] = field(default_factory=dict)
+    release_managers: tuple[str, ...] = ()
+    language: str = "en"
+
+    def desk(self, tier: str) -> Desk:
+        """Where customers of this tier turn to; what its own desk does not name is everybody's."""
+        own = self.support.get(tier, Desk())
+        return Desk(own.email or self.email, own.phone or self.phone)
+
+
+class Ambiguous(StrEnum):
+    """What becomes of a letter that may or may not have arrived: a person decides, or it is one or the other."""
+
+    ASK = "ask"
+    RESEND = "resend"
+    ASSUME_SENT = "assume_sent"
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeSettings:
+    """How long before their first window customers are reminded, and what is done about ambiguous letters."""
+
+    remind_before: timedelta = timedelta(hours=24)
+    ambiguous: Ambiguous = Ambiguous.ASK
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +134,12 @@ class Settings:
     vendor: Vendor = field(default_factory=Vendor)
     smtp: SmtpSettings | None = None
     policy: Policy = field(default_factory=Policy)
+    notices: NoticeSettings = field(default_factory=NoticeSettings)
+    channels: Mapping[str, ChannelSettings] = field(default_factory=dict)
 
 
 _POLICY = Policy()
+_SIGNING = (ChannelKind.SIGNED, ChannelKind.DINGTALK, ChannelKind.FEISHU)
 _SQLITE = "sqlite:///"
 
 
@@ -121,10 +193,23 @@ class _Ssh(Shape):
     phase_timeout: Length = timedelta(minutes=30)
 
 
+class _Desk(Shape):
+    email: Email | None = None
+    phone: Line | None = None
+
+
 class _Vendor(Shape):
     name: Line = "Your vendor"
     email: Email | None = None
     phone: Line | None = None
+    support: dict[Name, _Desk] = Field(default_factory=dict)
+    release_managers: list[Email] = Field(default_factory=list)
+    language: Literal["en", "zh-CN"] = "en"
+
+
+class _Notices(Shape):
+    remind_before: Span = NoticeSettings().remind_before
+    ambiguous: Ambiguous = Ambiguous.ASK
 
 
 class _Smtp(Shape):
@@ -134,11 +219,35 @@ class _Smtp(Shape):
     security: MailSecurity = MailSecurity.STARTTLS
     username: Line | None = None
     timeout: Length = timedelta(seconds=30)
+    ca_file: Line | None = None
+    keyring: Line | None = None
+    retry_for: Span = timedelta(minutes=2)
 
     @model_validator(mode="after")
     def _no_open_credentials(self) -> Self:
         if self.username is not None and self.security is MailSecurity.NONE:
             raise ValueError("a username needs `security: starttls` or `tls`: a password must not travel in the open")
+        if self.ca_file is not None and self.security is MailSecurity.NONE:
+            raise ValueError("a `ca_file` needs `security: starttls` or `tls`: without them nothing is verified")
+        if self.keyring is not None and self.username is None:
+            raise ValueError("a `keyring` needs a `username`: it holds the password of one")
+        return self
+
+
+class _Channel(Shape):
+    kind: ChannelKind
+    url_env: Variable
+    secret_env: Variable | None = None
+    ca_file: Line | None = None
+    timeout: Length = timedelta(seconds=15)
+    retry_for: Span = timedelta(minutes=2)
+
+    @model_validator(mode="after")
+    def _secret_where_there_is_one(self) -> Self:
+        if self.kind is ChannelKind.SIGNED and self.secret_env is None:
+            raise ValueError("`kind: signed` needs a `secret_env`: what it signs with")
+        if self.secret_env is not None and self.kind not in _SIGNING:
+            raise ValueError(f"`kind: {self.kind}` knows no secret beside its address: leave `secret_env` out")
         return self
 
 
@@ -164,6 +273,7 @@ class _Policy(Shape):
     site_at_once: Count | None = None
     customer_at_once: Count | None = None
     approvals: list[_Approval] = Field(default_factory=list)
+    gates_after: Flag = _POLICY.gates_after
 
 
 class _Settings(Shape):
@@ -172,6 +282,8 @@ class _Settings(Shape):
     vendor: _Vendor = _Vendor()
     smtp: _Smtp | None = None
     policy: _Policy = _Policy()
+    notices: _Notices = _Notices()
+    channels: dict[Name, _Channel] = Field(default_factory=dict)
 
 
 def read_settings(text: str, file: str, workspace: Path) -> Settings:
@@ -191,8 +303,8 @@ def read_settings(text: str, file: str, workspace: Path) -> Settings:
             connect_timeout=ssh.connect_timeout,
             phase_timeout=ssh.phase_timeout,
         ),
-        vendor=Vendor(shape.vendor.name, shape.vendor.email or "", shape.vendor.phone or ""),
-        smtp=SmtpSettings(**dict(shape.smtp)) if shape.smtp else None,
+        vendor=_vendor(shape.vendor),
+        smtp=SmtpSettings(**_with_ca(shape.smtp, workspace)) if shape.smtp else None,
         policy=Policy(
             **policy.model_dump(exclude={"waves", "risk", "notice_lead", "approvals"}),
             waves=tuple(policy.waves),
@@ -202,7 +314,25 @@ def read_settings(text: str, file: str, workspace: Path) -> Settings:
                 ApprovalRule(tuple(rule.kinds), rule.over_hosts, rule.approvers) for rule in policy.approvals
             ),
         ),
+        notices=NoticeSettings(shape.notices.remind_before, shape.notices.ambiguous),
+        channels={name: ChannelSettings(**_with_ca(each, workspace)) for name, each in shape.channels.items()},
     )
+
+
+def _vendor(shape: _Vendor) -> Vendor:
+    return Vendor(
+        name=shape.name,
+        email=shape.email or "",
+        phone=shape.phone or "",
+        support={tier: Desk(desk.email or "", desk.phone or "") for tier, desk in shape.support.items()},
+        release_managers=tuple(shape.release_managers),
+        language=shape.language,
+    )
+
+
+def _with_ca(shape: _Smtp | _Channel, workspace: Path) -> dict[str, Any]:
+    """The fields of a shape, its `ca_file` as a path."""
+    return {**dict(shape), "ca_file": _absolute(shape.ca_file, workspace) if shape.ca_file else None}
 
 
 def _absolute(path: str, workspace: Path) -> Path:

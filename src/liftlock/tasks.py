@@ -13,11 +13,11 @@ from typing import Any
 
 from invoke import Context
 
-from liftlock import plan_tasks
+from liftlock import host_tasks, plan_tasks
 from liftlock.declare import FLEET, JSON, declared, namespace, print_json
 from liftlock.errors import ExitCode, InputError
 
-__all__ = ["namespace", "plan_tasks"]
+__all__ = ["host_tasks", "namespace", "plan_tasks"]
 
 HOSTS = {"hosts": "Only these hosts, separated by commas."}
 REASON = {"reason": "Why; it is recorded."}

@@ -203,5 +203,5 @@ def _customers(hosts: Iterable[PlannedHost], openings: Openings) -> Iterator[Pla
         begins[name] = min(begins.get(name, window.start), window.start)
         ends[name] = max(ends.get(name, window.end), window.end)
     for name in sorted(begins):
-        at_once = openings.fleet.customers[name].at_once
-        yield PlannedCustomer(name, begins[name] - openings.lead(name), begins[name], ends[name], at_once)
+        customer, notify_by = openings.fleet.customers[name], begins[name] - openings.lead(name)
+        yield PlannedCustomer(name, notify_by, begins[name], ends[name], customer.at_once, customer.consent)

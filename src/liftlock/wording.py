@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -48,11 +49,20 @@ def dotted(path: Iterable[str | int]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 
-def printable(text: str) -> str:
-    """`text`, which may quote the file, on one line and without anything a terminal would act on."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+def printable(text: str, mark: str = "\N{REPLACEMENT CHARACTER}") -> str:
+    """`text`, which others wrote, on one line and without anything a terminal would act on.
+
+    Escape sequences are gone; `mark` stands for every other control character, line ends too.
+    """
+    return "".join(letter if letter.isprintable() else mark for letter in _ESCAPE_SEQUENCE.sub("", text))
 
 
+_ESCAPE_SEQUENCE = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours and cursor movements
+    r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)"  # window titles, links and other strings
+    r"|\x1b[ -/]*[0-~]",  # the short ones
+    re.DOTALL,
+)
 _EXPECTED = {
     "int_type": "a whole number",
     "bool_type": "true or false",

@@ -160,7 +160,7 @@ def test_a_program_runs_in_the_workspace_with_its_arguments_and_a_clean_environm
         ("echo '[]'", "expected a mapping of `name: value`, found a list"),
         ("echo '{}'", "hosts: is missing"),
         ("kill -9 $$", "was ended by signal 9"),
-        ("printf 'a\\033[31mb' >&2; exit 1", "ended with status 1: a\N{REPLACEMENT CHARACTER}[31mb"),
+        ("printf 'a\\033[31mb' >&2; exit 1", "ended with status 1: ab"),
         ("echo '{\"fleet\": \"sea\", \"hosts\": []}'", "fleet: `sea` is not river, the fleet that names this source"),
         ("echo '{\"_meta\": {}, \"web\": {\"hosts\": \"h1\"}}'", "web.hosts: expected a list of names"),
     ],

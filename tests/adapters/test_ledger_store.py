@@ -567,7 +567,7 @@ def test_a_full_disk_is_one_clear_line_and_keeps_every_acknowledged_entry(tmp_pa
 
 
 def test_a_lock_that_another_process_keeps_is_one_clear_line(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("liftlock.adapters.db._WAIT_SECONDS", 1)
+    monkeypatch.setattr("liftlock.adapters.database.WAIT_SECONDS", 1)
     with open_ledger(url) as ledger:
         written = ledger.append("p1", Finished(), NOON)
         with locked(url):

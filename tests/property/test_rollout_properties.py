@@ -21,6 +21,7 @@ from world import (
     MemoryHost,
     MemoryLedger,
     MemoryTransport,
+    all_pass,
     fleet_of,
     judged,
     plan_of,
@@ -77,6 +78,7 @@ class Run:
             clock=self.clock,
             session=f"s{self.sessions}",
             controller="test",
+            judge=all_pass,
         )
         try:
             return engine.run()

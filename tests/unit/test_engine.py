@@ -36,6 +36,7 @@ from world import (
     MemoryHost,
     MemoryLedger,
     MemoryTransport,
+    all_pass,
     announced,
     fleet_of,
     plan_of,
@@ -107,6 +108,7 @@ class Rollout:
             clock=self.clock,
             session=f"s{self.controllers}",
             controller="test",
+            judge=all_pass,
         )
 
     def run(self) -> tuple[Step, ExitCode]:
@@ -136,7 +138,7 @@ class Rollout:
 
 def policy(**changes: object) -> Policy:
     lead = dict.fromkeys(ReleaseKind, timedelta(0))
-    return Policy(**{"bake": timedelta(minutes=3), "notice_lead": lead, "concurrency": 2, **changes})
+    return Policy(**{"bake": timedelta(minutes=3), "notice_lead": lead, "concurrency": 2, "gates_after": False, **changes})
 
 
 def held(event: Event) -> None:

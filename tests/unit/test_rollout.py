@@ -47,7 +47,7 @@ ABORTED = ledger.Aborted(reason="the customer called", by="ann")
 
 
 def policy(**changes: object) -> Policy:
-    return Policy(**{"bake": BAKE, "notice_lead": NO_LEAD, **changes})
+    return Policy(**{"bake": BAKE, "notice_lead": NO_LEAD, "gates_after": False, **changes})
 
 
 def ready(plan: Plan, *facts: Fact) -> Progress:

@@ -15,6 +15,7 @@ from world import (
     MemoryHost,
     MemoryLedger,
     MemoryTransport,
+    all_pass,
     fleet_of,
     plan_of,
     release,
@@ -47,6 +48,7 @@ class Rollout:
             clock=self.clock,
             session="s1",
             controller="test",
+            judge=all_pass,
             settled=self.judge,
         )
 

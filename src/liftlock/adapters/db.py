@@ -1,32 +1,26 @@
-"""The ledger in a database: SQLite by default, PostgreSQL by URL. The only module that speaks SQLAlchemy.
+"""The ledger in a database: SQLite by default, PostgreSQL by URL.
 
-An append is one short transaction that holds the ledger's lock (`BEGIN IMMEDIATE` on SQLite, an
-advisory lock on PostgreSQL), so numbers have no gaps and the chain cannot fork, however many
-threads and processes write. Readers never hold that lock.
+An append is one short transaction that holds the ledger's lock, so numbers have no gaps and the chain
+cannot fork, however many threads and processes write. Readers never hold that lock.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import sqlalchemy as sa
-from sqlalchemy.exc import (
-    ArgumentError,
-    DBAPIError,
-    IntegrityError,
-    OperationalError,
-    ProgrammingError,
-    SQLAlchemyError,
-)
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
-from liftlock.errors import InputError, LedgerError, LockedError, NoLedgerError
+from liftlock.adapters.database import engine_for, file_of, parse_url, place_of, plain_errors, reading, reason
+from liftlock.errors import LedgerError, LockedError, NoLedgerError
 from liftlock.ledger import GENESIS, Entry, Fact, Started, decode, encode, link
+
+if TYPE_CHECKING:
+    from liftlock.adapters.lease import Lease
 
 HEAD = "0001"  # the newest file in migrations/versions; checked first, so that Alembic is loaded only to migrate
 VERSION_TABLE = "ledger_version"
@@ -52,35 +46,18 @@ _IS_PLANNED = ENTRIES.c.fact_kind == sa.literal_column("'planned'")
 _IS_STARTED = ENTRIES.c.fact_kind == sa.literal_column("'started'")
 
 _CHUNK = 500
-_WAIT_SECONDS = 10
-_POSTGRESQL_LOCK = int.from_bytes(b"liftlock")
-_READING = "liftlock_reading"
 
 _migrating = threading.Lock()  # Alembic keeps its context in module globals
-
-# What went wrong, by SQLite's primary error name and by SQLSTATE.
-_REASONS = {
-    "SQLITE_BUSY": f"another process kept it locked for {_WAIT_SECONDS} seconds",
-    "SQLITE_CANTOPEN": "the file cannot be opened; check that it and its directory may be read and written",
-    "SQLITE_CORRUPT": "the file is damaged; restore it from a backup",
-    "SQLITE_FULL": "the disk is full; nothing recorded so far is lost",
-    "SQLITE_IOERR": "the disk reports an error",
-    "SQLITE_NOTADB": "the file is not a ledger, or is damaged",
-    "SQLITE_READONLY": "it is read-only here",
-    "25006": "it is read-only here",
-    "53100": "the disk of the database server is full; nothing recorded so far is lost",
-    "55P03": f"another process kept it locked for {_WAIT_SECONDS} seconds",
-    "57P01": "the database server is shutting down",
-}
 
 
 class SqlLedger:
     """The append-only record in a database (`ports.LedgerStore`); safe to share between threads."""
 
-    def __init__(self, engine: sa.Engine, place: str, *, writable: bool) -> None:
+    def __init__(self, engine: sa.Engine, place: str, *, writable: bool, lease: Lease | None = None) -> None:
         self._engine = engine
         self._place = place
         self._writable = writable
+        self._lease = lease
         self._appending = threading.Lock()  # our own threads queue here, fairly, instead of polling the file
 
     def append(self, plan: str, fact: Fact, at: datetime) -> Entry:
@@ -90,8 +67,10 @@ class SqlLedger:
     def append_all(self, plan: str, facts: Sequence[Fact], at: datetime) -> list[Entry]:
         """Write several facts durably in one transaction, all or none; return their entries.
 
-        Raises `LockedError` when one is a `Started` whose plan, host and attempt are already in
-        the ledger, `LedgerError` when they cannot be written or `at` carries no zone.
+        Raises `LockedError` when one is a `Started` whose plan, host and attempt are already in the ledger,
+        `LedgerError` when they cannot be written, `at` carries no zone, or the lease ended that a `Started` needs.
+        When the connection was lost, nobody knows whether they were written: the message says so, and nothing
+        is tried again here.
         """
         if not self._writable:
             raise LedgerError(f"the ledger {self._place} was opened for reading only")
@@ -99,7 +78,9 @@ class SqlLedger:
             raise LedgerError(f"an entry's time needs a zone: {at.isoformat()}")
         stored, at = [_stored(fact) for fact in facts], at.astimezone(UTC)
         entries: list[Entry] = []
-        with self._appending, _plain_errors(self._place):
+        with self._appending, plain_errors(self._place):
+            if self._lease is not None and any(isinstance(fact, Started) for _, fact in stored):
+                self._lease.check()
             try:
                 with self._engine.begin() as connection:
                     last = connection.execute(_LAST).one_or_none()
@@ -114,6 +95,11 @@ class SqlLedger:
                     if isinstance(fact, Started):
                         self._refuse_claimed(plan, fact)
                 raise
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+                why = f"{reason(error)}; whether the entry was written is known once the ledger can be read again"
+                raise LedgerError(f"the ledger {self._place}: {why}") from error
         return entries
 
     def entries(self, plan: str | None = None, after: int = 0) -> Iterator[Entry]:
@@ -137,6 +123,14 @@ class SqlLedger:
         rows = self._read(sa.select(ENTRIES.c.plan).where(_IS_PLANNED).order_by(ENTRIES.c.seq))
         return list(dict.fromkeys(row.plan for row in rows))
 
+    def damage(self) -> list[str]:
+        """What SQLite finds wrong with its own file; PostgreSQL looks after its files itself."""
+        if self._engine.dialect.name != "sqlite":
+            return []
+        with plain_errors(self._place), reading(self._engine) as connection:
+            found = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+        return [] if found == ["ok"] else [str(one) for one in found]
+
     def close(self) -> None:
         """Give the connections back; nothing is lost without it."""
         self._engine.dispose()
@@ -148,7 +142,7 @@ class SqlLedger:
         self.close()
 
     def _read(self, query: sa.Select[Any]) -> list[Any]:
-        with _plain_errors(self._place), _reading(self._engine) as connection:
+        with plain_errors(self._place), reading(self._engine) as connection:
             return list(connection.execute(query).all())
 
     def _refuse_claimed(self, plan: str, wanted: Started) -> None:
@@ -161,41 +155,26 @@ class SqlLedger:
             )
 
 
-def open_ledger(url: str, create: bool = True) -> SqlLedger:
+def open_ledger(url: str, create: bool = True, lease: Lease | None = None) -> SqlLedger:
     """The ledger at `url` (`sqlite:///path` or `postgresql://user@host/database`).
 
     With `create`, what is missing is made: the directory (0700), the SQLite file (0600), the tables. Without, the
-    ledger is opened for reading only and must exist. Raises `InputError` for a URL that names no such database,
-    `LedgerError` when it cannot be opened, or does not exist and may not be created.
+    ledger is opened for reading only and must exist. With a `lease`, no attempt is claimed unless it still holds.
+    Raises `InputError` for a URL that names no such database, `LedgerError` when it cannot be opened, or does not
+    exist and may not be created.
     """
-    parsed = _parse(url)
-    sqlite = parsed.get_backend_name() == "sqlite"
-    place = str(parsed.database) if sqlite else parsed.set(query={}).render_as_string(hide_password=True)
-    with _plain_errors(place):
-        if sqlite:
-            _prepare_file(Path(str(parsed.database)), create)
-        engine = _sqlite_engine(parsed, create) if sqlite else _postgresql_engine(parsed)
+    parsed = parse_url(url)
+    place, file = place_of(parsed), file_of(parsed)
+    with plain_errors(place):
+        if file is not None:
+            _prepare_file(file, create)
+        engine = engine_for(parsed, writable=create)
         try:
             _bring_to_head(engine, place, create)
         except BaseException:
             engine.dispose()
             raise
-    return SqlLedger(engine, place, writable=create)
-
-
-def _parse(url: str) -> sa.URL:
-    expected = "expected sqlite:///path or postgresql://user@host/database"
-    try:
-        parsed = sa.make_url(url)
-    except (ArgumentError, ValueError):  # their text may quote the URL, and with it a password
-        raise InputError(f"the ledger's URL cannot be read: {expected}") from None
-    if parsed.drivername in {"postgresql", "postgresql+psycopg"}:
-        return parsed.set(drivername="postgresql+psycopg")
-    if parsed.drivername != "sqlite":
-        raise InputError(f"the ledger cannot be kept in {parsed.drivername}: {expected}")
-    if parsed.database in {None, "", ":memory:"}:
-        raise InputError(f"the ledger needs a file, memory forgets: {expected}")
-    return parsed
+    return SqlLedger(engine, place, writable=create, lease=lease)
 
 
 def _prepare_file(path: Path, create: bool) -> None:
@@ -209,67 +188,6 @@ def _prepare_file(path: Path, create: bool) -> None:
 
 def _no_ledger_yet(place: str) -> NoLedgerError:
     return NoLedgerError(f"no ledger yet at {place}: a plan creates it; check the ledger setting if you made one")
-
-
-def _sqlite_engine(url: sa.URL, writable: bool) -> sa.Engine:
-    engine = sa.create_engine(url, connect_args={"timeout": _WAIT_SECONDS}, hide_parameters=True)
-
-    @sa.event.listens_for(engine, "connect")
-    def prepare(connection: sqlite3.Connection, _: object) -> None:
-        connection.isolation_level = None  # else pysqlite begins late, and updates are lost (design: measured)
-        if writable:
-            _use_wal(connection)
-        for pragma in ("synchronous=FULL", "foreign_keys=ON") if writable else ("query_only=ON",):
-            connection.execute(f"PRAGMA {pragma}").close()
-
-    @sa.event.listens_for(engine, "begin")
-    def lock(connection: sa.Connection) -> None:
-        if _READING not in connection.get_execution_options():
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
-
-
-def _use_wal(connection: sqlite3.Connection) -> None:
-    if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
-        return
-    from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
-
-    def is_busy(error: BaseException) -> bool:
-        return getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
-
-    # Processes that make one new file together are in each other's way here, and for this SQLite does not wait.
-    patiently = Retrying(
-        retry=retry_if_exception(is_busy), stop=stop_after_delay(_WAIT_SECONDS), wait=wait_random(0, 0.05), reraise=True
-    )
-    patiently(lambda: connection.execute("PRAGMA journal_mode=WAL").close())
-
-
-def _postgresql_engine(url: sa.URL) -> sa.Engine:
-    patience = {"connect_timeout": str(_WAIT_SECONDS), "tcp_user_timeout": str(_WAIT_SECONDS * 1000)}
-    try:
-        engine = sa.create_engine(
-            url.set(query={**patience, **url.query}),
-            isolation_level="READ COMMITTED",  # each statement sees what was committed while we waited for the lock
-            pool_pre_ping=True,
-            hide_parameters=True,
-        )
-    except ModuleNotFoundError:
-        raise InputError("a ledger in PostgreSQL needs its driver: pip install 'liftlock[postgresql]'") from None
-
-    @sa.event.listens_for(engine, "begin")
-    def lock(connection: sa.Connection) -> None:
-        if _READING not in connection.get_execution_options():
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_WAIT_SECONDS}s'")
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_POSTGRESQL_LOCK})")
-
-    return engine
-
-
-@contextmanager
-def _reading(engine: sa.Engine) -> Iterator[sa.Connection]:
-    with engine.connect() as connection:
-        yield connection.execution_options(**{_READING: True})
 
 
 def _bring_to_head(engine: sa.Engine, place: str, create: bool) -> None:
@@ -286,7 +204,7 @@ def _bring_to_head(engine: sa.Engine, place: str, create: bool) -> None:
 
 def _revision(engine: sa.Engine) -> str | None:
     try:
-        with _reading(engine) as connection:
+        with reading(engine) as connection:
             return connection.execute(sa.text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608
     except (OperationalError, ProgrammingError) as error:
         if "no such table" in str(error.orig) or getattr(error.orig, "sqlstate", None) == "42P01":
@@ -344,22 +262,7 @@ def _entry(row: Any) -> Entry:
         at = datetime.fromisoformat(row.at).astimezone(UTC)
     except ValueError as error:
         raise LedgerError(f"ledger entry {row.seq} was changed: {row.at!r} is no time") from error
-    return Entry(row.seq, at, row.plan, decode(row.body), row.previous, row.hash)
-
-
-@contextmanager
-def _plain_errors(place: str) -> Iterator[None]:
     try:
-        yield
-    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-        raise LedgerError(f"the ledger {place}: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    primary = "_".join(getattr(cause, "sqlite_errorname", "").split("_")[:2])
-    known = _REASONS.get(primary) or _REASONS.get(getattr(cause, "sqlstate", None) or "")
-    if known:
-        return known
-    text = cause.strerror if isinstance(cause, OSError) else str(cause)
-    return next(iter((text or "").splitlines()), type(cause).__name__)
+        return Entry(row.seq, at, row.plan, decode(row.body), row.previous, row.hash)
+    except LedgerError as error:
+        raise LedgerError(f"ledger entry {row.seq} was changed, or comes from another version: {error}") from error

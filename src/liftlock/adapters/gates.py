@@ -33,9 +33,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from liftlock.gate import Finding, explain_exit, judge, printable
+from liftlock.gate import Finding, explain_exit, judge
 from liftlock.model import GateResult, Host, Product, Release, Verdict
 from liftlock.settings import SshSettings
+from liftlock.wording import printable
 
 SLICE = 25
 """At most so many hosts share a pytest process: what a crash or a timeout can cost."""
@@ -160,7 +161,7 @@ class PytestGates:
             os.fdopen(handle, "w", encoding="utf-8") as log,
             run.output.open(encoding="utf-8", errors="replace") as output,
         ):
-            log.writelines(printable(line.rstrip("\n")) + "\n" for line in output)
+            log.writelines(printable(line.rstrip("\n"), " ") + "\n" for line in output)
 
 
 @dataclass(slots=True, eq=False)

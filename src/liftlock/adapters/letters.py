@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.headerregistry import Address
 from email.utils import parseaddr
 from typing import TYPE_CHECKING, Any
@@ -29,17 +29,18 @@ def make_letters(
     sender: str,
     manuals: Mapping[str, Attachment],
     templates: Environment,
+    also: Sequence[Catalogue] = (),
 ) -> list[Letter]:
     """The announcement to every contact the plan owes one, each with its manual and one invite per window.
 
     `sender` is an address, with or without a name (`Boathouse <desk@example.com>`); `manuals` is by
-    customer. The same input makes the same bytes. Raises InputError for a template that is missing or
+    customer, `also` are the catalogues of the plan's further products. The same input makes the same bytes. Raises InputError for a template that is missing or
     wrong, and for an address or subject that would break out of its header.
     """
     origin = sender_address(sender)
     letters = []
     for customer, contact in owed(plan, fleet):
-        part = share(plan, customer, fleet, catalogue)
+        part = share(plan, customer, fleet, catalogue, *also)
         manual = manuals.get(customer.name)
         facts = {**facts_of(part, catalogue.product, vendor), "contact": contact, "manual": manual}
         base = f"notices/announced.{customer.language}"
@@ -72,7 +73,8 @@ def facts_of(part: Share, product: Product, vendor: Vendor) -> dict[str, Any]:
         "language": language,
         "zone": part.customer.timezone,
         "product": product,
-        "title": product.title.get(language) or product.title.get("en") or product.name,
+        "title": ", ".join(part.titles.values()),
+        "goal": ", ".join(part.goals),
         "vendor": vendor,
     }
 
@@ -130,7 +132,7 @@ def _invite(
     event.add("dtstart", window.start.astimezone(zone))
     event.add("dtend", window.end.astimezone(zone))
     event.add("summary", words[0])
-    event.add("location", ", ".join(host.host.name for host in hosts))
+    event.add("location", ", ".join(map(part.label, hosts)))
     event.add("description", words[1])
     event.add("transp", "TRANSPARENT")  # the window is long; nobody has to keep it free
     event.add("organizer", _party(origin.display_name, origin.addr_spec))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import mimetypes
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,14 +52,15 @@ def make_manual(
     chapters: Path,
     vendor: Vendor,
     templates: Environment,
+    also: Sequence[Catalogue] = (),
 ) -> bytes:
     """The customer's manual for this plan, in the customer's language, as one HTML file.
 
-    `chapters` is the folder of manuals. Raises InputError when a chapter is missing (with the path that
+    `chapters` is the folder of manuals, `also` are the catalogues of the plan's further products. Raises InputError when a chapter is missing (with the path that
     was looked for), when it shows a picture that cannot be carried, or when a template is wrong.
     """
-    part = share(plan, customer, fleet, catalogue)
-    files = [_file(chapters, plan.product, release.version, customer.language) for release in part.releases]
+    part = share(plan, customer, fleet, catalogue, *also)
+    files = [_file(chapters, release.product, release.version, customer.language) for release in part.releases]
     if missing := [_missing(file, customer) for file in files if not file.is_file()]:
         raise InputError(missing)
     written = [_chapter(file, f"r{number}") for number, file in enumerate(files, start=1)]
@@ -76,7 +77,7 @@ def manual_attachment(plan: Plan, customer: Customer, content: bytes) -> Attachm
 def missing_chapters(plan: Plan, fleet: Fleet, chapters: Path) -> list[Problem]:
     """Every chapter that the manuals of this plan need and `chapters` lacks, each once."""
     needed = {
-        _file(chapters, plan.product, hop.to_version, customer.language): customer
+        _file(chapters, plan.product_of(host), hop.to_version, customer.language): customer
         for customer in reversed(customers(plan, fleet))
         for host in plan.hosts
         if host.customer == customer.name

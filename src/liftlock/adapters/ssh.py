@@ -12,7 +12,7 @@ import re
 import secrets
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -54,15 +54,30 @@ class SshTransport:
 
     def upgrade(self, host: Host, from_version: str, release: Release, ticket: Ticket) -> HostAnswer:
         """See ports.Transport. Raises InputError when the artifact is missing or the settings do not fit."""
-        artifact = Path(release.artifact.path)
-        if not artifact.is_file():
-            raise InputError(f"the artifact {artifact} of {release.product} {release.version} does not exist")
         settings = _of_release(release) | _of_ticket(ticket) | {"LL_FROM": from_version}
-        return self._answer("upgrade", host, settings, artifact)
+        return self._answer("upgrade", host, settings, _artifact(release))
+
+    def confirm(self, host: Host, ticket: Ticket) -> Observation:
+        """See ports.Transport. Raises InputError when the product's settings do not fit the host."""
+        told, _, _ = self._run_phase("confirm", host, _of_ticket(ticket), None)
+        return _observation(host.name, self._now(), told)
 
     def roll_back(self, host: Host, version: str, ticket: Ticket) -> HostAnswer:
         """See ports.Transport. Raises InputError when the product's settings do not fit the host."""
         return self._answer("roll_back", host, {"LL_TO": version} | _of_ticket(ticket), None)
+
+    def stage(self, host: Host, release: Release, ticket: Ticket) -> HostAnswer:
+        """See ports.Transport. Raises InputError when the artifact is missing or the settings do not fit."""
+        return self._answer("stage", host, _of_release(release) | _of_ticket(ticket), _artifact(release))
+
+    def prune(self, host: Host, keep: Collection[str], ticket: Ticket) -> HostAnswer:
+        """See ports.Transport. Raises InputError when the product's settings do not fit the host."""
+        settings = {"LL_KEEP": str(self._product.keep), "LL_KEPT": " ".join(sorted(keep))}
+        return self._answer("prune", host, settings | _of_ticket(ticket), None)
+
+    def unlock(self, host: Host, ticket: Ticket) -> HostAnswer:
+        """See ports.Transport. Raises InputError when the product's settings do not fit the host."""
+        return self._answer("unlock", host, _of_ticket(ticket), None)
 
     def _answer(self, phase: str, host: Host, settings: Mapping[str, str], artifact: Path | None) -> HostAnswer:
         told, output, seconds = self._run_phase(phase, host, settings, artifact)
@@ -174,6 +189,13 @@ def _observation(host: str, at: datetime, told: Mapping[str, str]) -> Observatio
 
 def _count(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _artifact(release: Release) -> Path:
+    artifact = Path(release.artifact.path)
+    if not artifact.is_file():
+        raise InputError(f"the artifact {artifact} of {release.product} {release.version} does not exist")
+    return artifact
 
 
 def _of_release(release: Release) -> dict[str, str]:

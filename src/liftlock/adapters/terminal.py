@@ -95,6 +95,13 @@ def looking(*, quiet: bool) -> Iterator[Callable[[Observation], None]]:
 
 
 @contextmanager
+def working(what: str, *, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Progress of other work on hosts; call it with the name of each host that is through."""
+    with _counting(what, quiet=quiet) as on_one:
+        yield on_one
+
+
+@contextmanager
 def judging(*, quiet: bool) -> Iterator[Callable[[GateResult], None]]:
     """Progress while gates run."""
     with _counting("running gates", quiet=quiet) as on_one:

@@ -65,7 +65,13 @@ def run_gates(
         ensure_recorded(ledger, plan, workspace)
 
         def judged(result: GateResult) -> None:
-            fact = record.Judged(host=result.host, verdict=result.verdict, reason=result.reason, tests=result.tests)
+            fact = record.Judged(
+                host=result.host,
+                verdict=result.verdict,
+                reason=result.reason,
+                tests=result.tests,
+                not_passed=result.not_passed,
+            )
             ledger.append(plan.id, fact, workspace.clock.now())
             on_result(result)
 
@@ -152,6 +158,7 @@ def _may_be_upgraded(progress: Progress, name: str) -> bool:
 
 def _engine(workspace: Workspace, plan: Plan, ledger: LedgerStore, watcher: Watcher) -> Engine:
     from liftlock.adapters.connection import load_key
+    from liftlock.adapters.failpoints import with_failpoints
     from liftlock.adapters.ssh import check_host
 
     load_key(workspace.settings.ssh.key)
@@ -165,14 +172,26 @@ def _engine(workspace: Workspace, plan: Plan, ledger: LedgerStore, watcher: Watc
         releases={plan.product: {release.version: release for release in catalogue.releases}},
         settled=lambda host, gate: _settled(workspace, plan, product, wanted, host, gate),
         hosts={host.name: host for host in hosts},
-        transports={plan.product: workspace.transport(product, workspace.logs(plan))},
-        store=ledger,
+        transports={plan.product: with_failpoints(workspace.transport(product, workspace.logs(plan)))},
+        store=with_failpoints(ledger),
         clock=workspace.clock,
         session=uuid.uuid4().hex,
         controller=f"{operator()} (pid {os.getpid()})",
+        judge=lambda names: _judge(workspace, plan, product, wanted, names),
         on_entry=watcher,
         stop=workspace.clock.interrupt,
     )
+
+
+def _judge(
+    workspace: Workspace, plan: Plan, product: Product, release: Release, names: Sequence[str]
+) -> list[GateResult]:
+    """Run the gate suites again on these hosts of the plan."""
+    from liftlock.adapters.gates import PytestGates
+
+    suites = workspace.root / "tests" / "gates"
+    gates = PytestGates(suites, workspace.settings.ssh, product, release, log_dir=workspace.logs(plan))
+    return gates.run(_planned_hosts(workspace, plan, names), lambda _result: None)
 
 
 def _settled(workspace: Workspace, plan: Plan, product: Product, release: Release, host: Host, gate: str) -> GateResult:

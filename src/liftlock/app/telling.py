@@ -101,7 +101,7 @@ def _manuals(workspace: Workspace, plan: Plan) -> dict[str, Attachment]:
     from liftlock.adapters.manual import make_manual, manual_attachment, missing_chapters
     from liftlock.adapters.rendering import environment
 
-    catalogue, fleet = workspace.catalogue(plan.product), workspace.fleet(plan.fleet)
+    (catalogue, *also), fleet = workspace.catalogues(plan), workspace.fleet(plan.fleet)
     chapters = workspace.root / "manuals"
     if missing := missing_chapters(plan, fleet, chapters):
         raise InputError(missing)
@@ -118,6 +118,7 @@ def _manuals(workspace: Workspace, plan: Plan) -> dict[str, Attachment]:
                 chapters=chapters,
                 vendor=workspace.settings.vendor,
                 templates=templates,
+                also=also,
             ),
         )
         for customer in customers(plan, fleet)
@@ -129,12 +130,14 @@ def _letters(workspace: Workspace, plan: Plan) -> list[Letter]:
     from liftlock.adapters.rendering import environment
 
     smtp = workspace.settings.smtp
+    catalogue, *also = workspace.catalogues(plan)
     return make_letters(
         plan,
         workspace.fleet(plan.fleet),
-        workspace.catalogue(plan.product),
+        catalogue,
         vendor=workspace.settings.vendor,
         sender=smtp.sender if smtp else workspace.settings.vendor.email or "liftlock@localhost.invalid",
         manuals=_manuals(workspace, plan),
         templates=environment(workspace.root),
+        also=also,
     )

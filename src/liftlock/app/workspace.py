@@ -64,6 +64,10 @@ class Workspace:
         """The product and its releases."""
         return files.load_catalogue(self.root, product)
 
+    def catalogues(self, plan: Plan) -> list[Catalogue]:
+        """Those of the plan's products, its own first."""
+        return [self.catalogue(product) for product in plan.products]
+
     def fleet(self, name: str | None = None) -> Fleet:
         """The fleet of that inventory (its name in inventories/), or of the only one there is."""
         return self.fleet_with_hashes(name)[0]

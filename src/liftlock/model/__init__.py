@@ -5,6 +5,7 @@ spans are `timedelta`, lengths are bytes, versions are strings that `packaging.v
 """
 
 from liftlock.model.fleet import (
+    Consent,
     Contact,
     Customer,
     DatedWindow,
@@ -13,6 +14,7 @@ from liftlock.model.fleet import (
     FreezeRule,
     Host,
     HostGroup,
+    Manager,
     MonthlyWindow,
     WeeklyWindow,
     Window,
@@ -52,6 +54,7 @@ __all__ = [
     "BlockedEdge",
     "Catalogue",
     "Channel",
+    "Consent",
     "Contact",
     "Customer",
     "DatedWindow",
@@ -66,6 +69,7 @@ __all__ = [
     "HostAnswer",
     "HostGroup",
     "HostResult",
+    "Manager",
     "MonthlyWindow",
     "NoticeKind",
     "NoticeState",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,32 @@ FreezeRule = Freeze | YearlyFreeze
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A person at a customer who receives notices."""
+    """Who receives notices: a person at a customer by `email`, or a room of theirs by `channel` (never both)."""
 
     name: str
-    email: str
+    email: str = ""
+    channel: str = ""
+
+    @property
+    def recipient(self) -> str:
+        """Where letters go, as the record names it: an address, or `channel:<name>`."""
+        return f"channel:{self.channel}" if self.channel else self.email
+
+
+@dataclass(frozen=True, slots=True)
+class Manager:
+    """The vendor's person who looks after one customer; whom its letters name first."""
+
+    name: str
+    email: str = ""
+    phone: str = ""
+
+
+class Consent(StrEnum):
+    """What a customer that was told of a plan has to say before its hosts are free: nothing, or an explicit yes."""
+
+    SILENCE = "silence"
+    EXPLICIT = "explicit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +125,8 @@ class HostGroup:
 class Customer:
     """Whose hosts they are: language (`en`, `zh-CN`), IANA zone, contacts, and when change is allowed.
 
-    `at_once` is how many of its hosts may be acted on at the same time; None leaves it to the policy.
+    `at_once` is how many of its hosts may be acted on at the same time; None leaves it to the policy. `consent` says
+    whether silence on a notice is consent, `manager` is the vendor's person who looks after it.
     """
 
     name: str
@@ -115,6 +139,8 @@ class Customer:
     tier: str = "standard"
     groups: Mapping[str, HostGroup] = field(default_factory=dict)
     at_once: int | None = None
+    consent: Consent = Consent.SILENCE
+    manager: Manager | None = None
 
 
 @dataclass(frozen=True, slots=True)

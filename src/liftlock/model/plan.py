@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from liftlock.model.fleet import Window
+from liftlock.model.fleet import Consent, Window
 from liftlock.model.release import ReleaseKind
 
 
@@ -38,6 +38,8 @@ class Policy:
     `notice_lead_by_tier` overrides it for customers of a tier. `waves` of just `"evidence"` are sized by
     what is known of the failure rate, with at most `risk_percent` chance of overrunning the budget.
     `site_at_once` and `customer_at_once` bound how many hosts of one site or customer are acted on at once.
+    With `gates_after` the gate suites look again at every host after its upgrade or rollback, and what they
+    found before is what they are compared with.
     """
 
     target_percent: int = 98
@@ -61,6 +63,7 @@ class Policy:
     site_at_once: int | None = None
     customer_at_once: int | None = None
     approvals: tuple[ApprovalRule, ...] = ()
+    gates_after: bool = True
 
     def lead(self, kind: ReleaseKind, tier: str) -> timedelta:
         """How long before the work customers of the tier are told of a release of this kind."""
@@ -180,7 +183,8 @@ class Exclusion:
 class PlannedCustomer:
     """One customer's part in time: when it must have been told at the latest, and when its hosts begin and end.
 
-    `at_once` is how many of its hosts may be in hand at the same time; None leaves it to the policy.
+    `at_once` is how many of its hosts may be in hand at the same time; None leaves it to the policy. With explicit
+    `consent` its hosts are free only when somebody there has agreed.
     """
 
     name: str
@@ -188,6 +192,7 @@ class PlannedCustomer:
     begins: datetime
     ends: datetime
     at_once: int | None = None
+    consent: Consent = Consent.SILENCE
 
     @property
     def lead(self) -> timedelta:

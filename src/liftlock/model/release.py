@@ -108,7 +108,8 @@ class Release:
     the same customer. `backup` asks for a backup before the switch, `backup_verified` also for its trial restore;
     a release that is not `reversible` changes data so that the old version cannot run on it: the way back restores the
     backup. With `confirm_within` a host switches itself back unless the controller confirms in time.
-    `expected` is how long one host takes, `downtime` how long its users notice it.
+    `expected` is how long one host takes, `downtime` how long its users notice it. `training` says, by language, what
+    training the vendor offers with it.
     """
 
     product: str
@@ -130,6 +131,7 @@ class Release:
     downtime: timedelta = timedelta(minutes=1)
     confirm_within: timedelta | None = None
     summary: Mapping[str, str] = field(default_factory=dict)
+    training: Mapping[str, str] = field(default_factory=dict)
     before_switch: str | None = None
     after_switch: str | None = None
 

@@ -1,0 +1,182 @@
+"""Sshd hosts behind links that can break, a workspace for each try, and controllers to carry its plan out."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from faults import raft
+from faults.controllers import Controller, Controllers
+from faults.link import Link
+from faults.watcher import Watcher, watching
+from liftlock.adapters.db import SqlLedger, open_ledger
+from liftlock.demo.sshd import LoopbackFleet
+
+HOSTS = ("raft-1", "raft-2", "raft-3")
+WAIVED = ("--waive", "notice,gate", "--reason", "a test of faults")
+LOOKED_FOR = 10
+"""Seconds for which a lost host is looked for: the policy's `reconcile_within`."""
+DEADLINE = LOOKED_FOR + 5
+"""Seconds within which a controller that takes up the work must end: that, and 5 s for the work itself."""
+PATIENCE = 60.0
+
+POLICY = {
+    "waves": '["1", "100%"]',
+    "bake": "100ms",
+    "watch_every": "50ms",
+    "concurrency": "2",
+    "rollback": "all",
+    "reconcile_within": f"{LOOKED_FOR}s",
+    "notice_lead": "{patch: 0s, security: 0s, upgrade: 0s}",
+}
+
+
+def environment() -> dict[str, str]:
+    """A release manager's: nothing of the test run's own leaks in."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "LIFTLOCK", "INVOKE"))}
+    return kept | {"COLUMNS": "160"}
+
+
+@dataclass
+class Try:
+    """One workspace with a fresh record of one plan, and the controllers that were set to work in it."""
+
+    workspace: Path
+    plan: str
+    hosts: Mapping[str, Path]
+    controllers: Controllers
+    links: Mapping[str, Link] = field(default_factory=dict)
+    started: list[Controller] = field(default_factory=list)
+
+    def start(self, *words: str, workspace: Path | None = None, **settings: str) -> Controller:
+        """Begin a task (of its own, the rollout of the plan); `settings` join its environment."""
+        here = workspace or self.workspace
+        task = list(words) or ["rollout", self.plan, *WAIVED]
+        said = here / f"said-{len(self.started)}"
+        self.started.append(self.controllers.start(task, here, said, settings))
+        return self.started[-1]
+
+    def start_failing(self, point: str, action: str, nth: int = 1, **settings: str) -> Controller:
+        """Begin the rollout with a fault at this point."""
+        spec = f"{point}#{nth}:{action}"
+        return self.start(LIFTLOCK_TEST_FAILPOINTS="1", LIFTLOCK_FAILPOINT=spec, **settings)
+
+    def run(self, *words: str, **settings: str) -> Controller:
+        """A task to its end."""
+        controller = self.start(*words, **settings)
+        assert controller.wait(PATIENCE) is not None, f"{words}: has not ended\n{controller.output}"
+        return controller
+
+    def ledger(self) -> SqlLedger:
+        """The record, to be read."""
+        return open_ledger(f"sqlite:///{self.workspace / '.liftlock' / 'ledger.db'}", create=False)
+
+    def elsewhere(self, name: str) -> Path:
+        """A second workspace with the same record: another machine, for whatever locks a workspace alone."""
+        other = self.workspace.with_name(f"{self.workspace.name}-{name}")
+        shutil.copytree(self.workspace, other, ignore=shutil.ignore_patterns(".liftlock"))
+        (other / ".liftlock").mkdir()
+        shutil.copy(self.workspace / ".liftlock" / "known_hosts", other / ".liftlock")
+        settings = other / "liftlock.yaml"
+        url = f"ledger: sqlite:///{self.workspace / '.liftlock' / 'ledger.db'}\n"
+        settings.write_text(url + settings.read_text(encoding="utf-8"), encoding="utf-8")
+        return other
+
+    def end(self) -> None:
+        """Kill the controllers that still run."""
+        for controller in self.started:
+            if not controller.over.is_set():
+                controller.send(9)
+                controller.wait(PATIENCE)
+
+
+class FaultFleet:
+    """The hosts, their links, a plan that upgrades them all, and as many tries at it as you like."""
+
+    def __init__(self, root: Path, names: Sequence[str], fleet: LoopbackFleet, controllers: Controllers) -> None:
+        self.root, self.fleet, self.controllers = root, fleet, controllers
+        self.links = {name: Link((host.address, host.port)) for name, host in fleet.hosts.items()}
+        self.bases = {name: fleet.hosts[name].base for name in names}
+        self._numbers = itertools.count(1)
+        for base in self.bases.values():
+            raft.lay_down(base)
+        self.workspace = root / "workspace"
+        self._make_workspace()
+        first = Try(self.workspace, "", self.bases, controllers, self.links)
+        for words in (("trust", "--yes"), ("plan", "raft", raft.NEW)):
+            ended = first.run(*words)
+            assert ended.code == 0, ended.output
+        self.plan = next((self.workspace / "plans").glob("*.json")).stem.rsplit("-", 1)[-1][:8]
+
+    @contextmanager
+    def new_try(self, *ill: str) -> Iterator[Try]:
+        """A fresh try: every host on the old release, links whole, nothing recorded but the plan. `ill` hosts leak."""
+        for link in self.links.values():
+            link.mend()
+        for name, base in self.bases.items():
+            self.fleet.start_host(name)
+            raft.lay_down(base)
+            if name in ill:
+                (base / "ill").touch()
+        workspace = shutil.copytree(
+            self.workspace, self.root / "tries" / str(next(self._numbers)), ignore=shutil.ignore_patterns("said-*")
+        )
+        made = Try(workspace, self.plan, self.bases, self.controllers, self.links)
+        try:
+            yield made
+            shutil.rmtree(workspace)
+        finally:
+            made.end()
+
+    def change_settings(self, **changes: str) -> None:
+        """Write liftlock.yaml with these changes of the policy."""
+        settings = f"ssh: {{key: {self.fleet.client_key}, connect_timeout: 3s, phase_timeout: 20s}}\npolicy:\n"
+        settings += "".join(f"  {name}: {value}\n" for name, value in (POLICY | changes).items())
+        (self.workspace / "liftlock.yaml").write_text(settings, encoding="utf-8")
+
+    def _make_workspace(self) -> None:
+        raft.offer(self.workspace / "releases", raft.OLD, raft.NEW)
+        self.change_settings()
+        now = datetime.now(UTC)
+        window = f"{now - timedelta(hours=1):%a %H:00}-{now + timedelta(hours=5):%a %H:00}".lower()
+        lines = [
+            "fleet: rafts",
+            "customers:",
+            "  shore: {title: Shore, language: en, timezone: UTC, tier: low, windows: ["
+            + f'"{window}"], contacts: [{{name: Ann, email: ann@shore.example}}]}}',
+            "hosts:",
+            *(
+                f"  - {{name: {name}, customer: shore, address: 127.0.0.1, port: {self.links[name].port}, "
+                f'base: {base}, expected_version: "{raft.OLD}"}}'
+                for name, base in self.bases.items()
+            ),
+        ]
+        (self.workspace / "inventories").mkdir()
+        (self.workspace / "inventories" / "rafts.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def close(self) -> None:
+        """End the links; hosts and controllers are ended by whoever made them."""
+        for link in self.links.values():
+            link.close()
+
+
+@contextmanager
+def fault_fleet(root: Path, names: Sequence[str] = HOSTS) -> Iterator[FaultFleet]:
+    """A fleet of hosts on the old release, with all it needs; it ends with the block."""
+    with ExitStack() as ends:
+        controllers = Controllers(environment())
+        ends.callback(controllers.close)
+        made = FaultFleet(root, names, ends.enter_context(LoopbackFleet(root / "hosts", names)), controllers)
+        ends.callback(made.close)
+        yield made
+
+
+def watched(fleet: FaultFleet) -> Callable[[], Iterator[Watcher]]:
+    """A watcher of all the fleet's hosts."""
+    return lambda: watching(fleet.bases.values())
