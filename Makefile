@@ -18,7 +18,7 @@ lint: .venv/ready-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/shellcheck scripts/need src/liftlock/adapters/host.sh src/liftlock/adapters/methods/*.sh
+	$(BIN)/shellcheck scripts/need src/liftlock/adapters/host/*.sh src/liftlock/adapters/methods/*.sh
 
 bench: .venv/ready-dev
 	@scripts/need sshd

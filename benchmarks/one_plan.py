@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import fleets
 from liftlock.model import Policy
-from liftlock.plan import make_plan
+from liftlock.plan import Target, make_plan
 
 
 def main(hosts: int) -> None:
@@ -17,7 +17,7 @@ def main(hosts: int) -> None:
     catalogue, fleet, seen = fleets.catalogue(), fleets.fleet(hosts), fleets.observations(hosts)
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak so far is not the plan's
     before, began = _memory("VmRSS"), time.perf_counter()
-    plan = make_plan(catalogue, fleet, Policy(), seen, fleets.WANTED, {"large.yaml": "0" * 64}, fleets.NOW)
+    plan = make_plan(Target(catalogue, fleets.WANTED, seen), fleet, Policy(), {"large.yaml": "0" * 64}, fleets.NOW)
     took = time.perf_counter() - began
     print(json.dumps({"seconds": took, "bytes": _memory("VmHWM") - before, "planned": len(plan.hosts)}))
 

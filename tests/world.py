@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -45,6 +46,20 @@ class CrashError(BaseException):
     """The controller died here."""
 
 
+class Moments:
+    """What happens on the side, once, right before the nth of our deeds from now."""
+
+    _left, _then = 0, staticmethod(lambda: None)
+
+    def when(self, left: int, then: Callable[[], object]) -> None:
+        self._left, self._then = left, then
+
+    def passes(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self._then()
+
+
 class MemoryClock:
     """Time that passes only by sleeping."""
 
@@ -60,38 +75,43 @@ class MemoryClock:
             self._now += timedelta(seconds=max(seconds, 0.001))
 
 
-class MemoryLedger:
+class MemoryLedger(Moments):
     """A record that keeps its claims, and that can die before or after its nth append."""
 
     def __init__(self) -> None:
         self.lines: list[Entry] = []
+        self.claims: set[tuple[str, str, int]] = set()
         self.dies_at: int | None = None
         self.dies_after_writing = False
 
     def append(self, plan: str, fact: Fact, at: datetime) -> Entry:
-        dies = self.dies_at is not None and len(self.lines) + 1 >= self.dies_at
+        return self.append_all(plan, [fact], at)[0]
+
+    def append_all(self, plan: str, facts: Sequence[Fact], at: datetime) -> list[Entry]:
+        self.passes()
+        dies = self.dies_at is not None and len(self.lines) + len(facts) >= self.dies_at
         if dies and not self.dies_after_writing:
             raise CrashError
-        if isinstance(fact, ledger.Started) and any(
-            line.plan == plan
-            and isinstance(line.fact, ledger.Started)
-            and (line.fact.host, line.fact.attempt) == (fact.host, fact.attempt)
-            for line in self.lines
-        ):
-            raise LockedError(f"{fact.host} attempt {fact.attempt} is claimed")
-        previous = self.lines[-1].hash if self.lines else GENESIS
-        digest = ledger.link(previous, at, plan, ledger.encode(fact))
-        self.lines.append(Entry(len(self.lines) + 1, at, plan, fact, previous, digest))
+        for fact in facts:
+            if isinstance(fact, ledger.Started) and (plan, fact.host, fact.attempt) in self.claims:
+                raise LockedError(f"{fact.host} attempt {fact.attempt} is claimed")
+        written = [self._write(plan, fact, at) for fact in facts]
         if dies:
             self.dies_after_writing = False
             raise CrashError
+        return written
+
+    def _write(self, plan: str, fact: Fact, at: datetime) -> Entry:
+        if isinstance(fact, ledger.Started):
+            self.claims.add((plan, fact.host, fact.attempt))
+        previous = self.lines[-1].hash if self.lines else GENESIS
+        digest = ledger.link(previous, at, plan, ledger.encode(fact))
+        self.lines.append(Entry(len(self.lines) + 1, at, plan, fact, previous, digest))
         return self.lines[-1]
 
-    def append_all(self, plan: str, facts: Sequence[Fact], at: datetime) -> list[Entry]:
-        return [self.append(plan, fact, at) for fact in facts]
-
     def entries(self, plan: str | None = None, after: int = 0) -> Iterator[Entry]:
-        return iter([line for line in self.lines if line.seq > after and plan in (None, line.plan)])
+        first = after if self.lines and self.lines[0].seq == 1 else 0
+        return iter([line for line in self.lines[first:] if line.seq > after and plan in (None, line.plan)])
 
     def facts(self, kind: type) -> list[Fact]:
         return [line.fact for line in self.lines if isinstance(line.fact, kind)]
@@ -110,15 +130,17 @@ class MemoryHost:
     drops: list[str] = field(default_factory=list)  # "before" or "after" the switch, once each
     journal: str = ""
     since: datetime = START  # its last switch
+    fence: int = 0  # controllers older than this are refused
 
 
-class MemoryTransport:
+class MemoryTransport(Moments):
     """Hosts in memory; counts how many are acted on at once."""
 
     def __init__(self, hosts: dict[str, MemoryHost], clock: MemoryClock) -> None:
         self.hosts = hosts
         self.clock = clock
         self.busy: set[str] = set()
+        self.doubly_busy: list[str] = []
         self.most_at_once = 0
         self.calls: list[tuple[str, str]] = []
 
@@ -132,14 +154,31 @@ class MemoryTransport:
         )
 
     def upgrade(self, host: Host, from_version: str, release: Release, ticket: Ticket) -> HostAnswer:
+        self.passes()
         world = self._reach(host)
         self.calls.append(("upgrade", host.name))
-        self.busy.add(host.name)
+        with self._in_hand(host.name):
+            if stale := self._stale(world, ticket):
+                return stale
+            return self._switch(world, from_version, release.version, ticket)
+
+    @contextmanager
+    def _in_hand(self, name: str) -> Iterator[None]:
+        if name in self.busy:
+            self.doubly_busy.append(name)
+        self.busy.add(name)
         self.most_at_once = max(self.most_at_once, len(self.busy))
         try:
-            return self._switch(world, from_version, release.version, ticket)
+            yield
         finally:
-            self.busy.discard(host.name)
+            self.busy.discard(name)
+
+    def _stale(self, world: MemoryHost, ticket: Ticket) -> HostAnswer | None:
+        """The refusal of a controller that a later one has outdated; the host keeps the newest fence."""
+        if ticket.fence < world.fence:
+            return HostAnswer(HostResult.REFUSED, world.version, "stale fence")
+        world.fence = ticket.fence
+        return None
 
     def _switch(self, world: MemoryHost, from_version: str, wanted: str, ticket: Ticket) -> HostAnswer:
         if world.version == wanted:
@@ -162,8 +201,13 @@ class MemoryTransport:
         return answer
 
     def roll_back(self, host: Host, version: str, ticket: Ticket) -> HostAnswer:
+        self.passes()
         world = self._reach(host)
         self.calls.append(("roll_back", host.name))
+        with self._in_hand(host.name):
+            return self._stale(world, ticket) or self._go_back(world, version, ticket)
+
+    def _go_back(self, world: MemoryHost, version: str, ticket: Ticket) -> HostAnswer:
         world.version, world.healthy = version, not world.stuck
         world.journal = f"{ticket.plan} {ticket.attempt} roll_back switched"
         if world.stuck:

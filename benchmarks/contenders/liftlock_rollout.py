@@ -34,7 +34,7 @@ from liftlock.model import (
     Verdict,
     WeeklyWindow,
 )
-from liftlock.plan import make_plan
+from liftlock.plan import Target, make_plan
 from liftlock.plan_document import from_json, to_document, to_json
 from liftlock.progress import Standing
 from liftlock.settings import SshSettings
@@ -50,7 +50,7 @@ def prepare(job: Job, folder: Path) -> None:
     fleet = Fleet("bench", {"loopback": Customer("loopback", "Loopback", "en", "UTC", (), (always,))}, _hosts(job))
     policy = Policy(waves=("100%",), bake=timedelta(0), gates_after=False, concurrency=job.concurrency)
     seen = {host.name: Observation(host.name, now, reachable=True, installed=OLD) for host in fleet.hosts}
-    plan = make_plan(Catalogue(PRODUCT, (_release(job),)), fleet, policy, seen, NEW, {}, now)
+    plan = make_plan(Target(Catalogue(PRODUCT, (_release(job),)), NEW, seen), fleet, policy, {}, now)
     (folder / "plan.json").write_text(to_json(plan), encoding="utf-8")
     (folder / "ledger.db").unlink(missing_ok=True)
     with open_ledger(_url(folder)) as ledger:

@@ -37,7 +37,7 @@ def bounds_of(plan: Plan) -> Bounds:
     own = {customer.name: customer.at_once for customer in plan.customers}
     keys: dict[str, tuple[Key, ...]] = {}
     limits: dict[Key, int] = {}
-    members: Counter[Key] = Counter()
+    members: dict[Key, set[str]] = {}
     for host in plan.hosts:
         under: list[Key] = []
         if policy.site_at_once and host.site:
@@ -48,8 +48,8 @@ def bounds_of(plan: Plan) -> Bounds:
             limits[under[-1]] = at_once
         if host.redundancy:
             under.append(("redundancy", host.customer, host.redundancy))
-            members[under[-1]] += 1
-            limits[under[-1]] = max(1, members[under[-1]] + host.stand_ins - 1)
+            members.setdefault(under[-1], set()).add(host.machine)
+            limits[under[-1]] = max(1, len(members[under[-1]]) + host.stand_ins - 1)
         if under:
             keys[host.name] = tuple(under)
     return Bounds(keys, limits)
@@ -66,7 +66,8 @@ def with_stand_ins(fleet: Fleet, hosts: Iterable[PlannedHost]) -> tuple[PlannedH
     all_members = Counter((host.customer, host.redundancy) for host in fleet.hosts if host.redundancy)
     if not all_members:
         return hosts
-    planned = Counter((host.customer, host.redundancy) for host in hosts if host.redundancy)
+    machines = {(host.customer, host.redundancy, host.machine) for host in hosts if host.redundancy}
+    planned = Counter((customer, group) for customer, group, _ in machines)
     outside = {group: number - planned[group] for group, number in all_members.items()}
     return tuple(
         replace(host, stand_ins=outside[host.customer, host.redundancy]) if host.redundancy else host for host in hosts

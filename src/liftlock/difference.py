@@ -1,7 +1,7 @@
 """What changed between two plans, in the words of those who read plans. Pure.
 
-Hosts with the same change share one `Change`. A window that two plans both cut at the moment of planning (it
-was open, or the lead time ended in it) is the same window: its start moves with the clock alone.
+Hosts with the same change share one `Change`. A window that two plans both cut at the first moment that their
+lead time allows (`timing.first_start`) is the same window: its start moves with the clock alone.
 
 A change is *material* when what customers were told, or people approved, no longer holds: the release, the
 fleet, which hosts, from which version over which hops, their windows, waves and places (customer, site,
@@ -20,6 +20,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from liftlock.model import ApprovalRule, Consent, Exclusion, Plan, PlannedCustomer, PlannedHost
+from liftlock.timing import first_start
 from liftlock.waves import budget_words
 
 NAMED = 6
@@ -128,12 +129,15 @@ def _of_hosts(old: Plan, new: Plan, zones: Mapping[str, str]) -> Iterator[Change
 def _by_host(old: Plan, new: Plan, zones: Mapping[str, str]) -> Iterator[tuple[str, What, str, str, bool]]:
     were, are = {host.name: host for host in old.hosts}, {host.name: host for host in new.hosts}
     out_before, out_now = ({left.host: _reason(left) for left in plan.exclusions} for plan in (old, new))
+    first_before, first_now = _first_starts(old), _first_starts(new)
     for name, host in are.items():
         if name not in were:
             planned = f"{_path(host)} in wave {host.wave}, {_window(host, zones)}"
             yield name, What.ADDED, out_before.get(name, "not considered"), planned, True
         else:
-            yield from _of_host(were[name], host, new.created_at - old.created_at, zones)
+            starts = were[name].window.start, host.window.start
+            cut_by_planning = starts == (first_before.get(host.customer), first_now.get(host.customer))
+            yield from _of_host(were[name], host, zones, cut_by_planning=cut_by_planning)
     for name in (name for name in were if name not in are):
         yield name, What.REMOVED, f"wave {were[name].wave}", out_now.get(name, "not considered"), True
     for name in sorted((out_before.keys() | out_now.keys()) - were.keys() - are.keys()):
@@ -142,13 +146,17 @@ def _by_host(old: Plan, new: Plan, zones: Mapping[str, str]) -> Iterator[tuple[s
             yield name, What.LEFT_OUT, before, after, False
 
 
+def _first_starts(plan: Plan) -> dict[str, datetime]:
+    """By customer the first moment at which the plan's work could begin."""
+    return {customer.name: first_start(plan.created_at, customer.lead) for customer in plan.customers}
+
+
 def _of_host(
-    old: PlannedHost, new: PlannedHost, later: timedelta, zones: Mapping[str, str]
+    old: PlannedHost, new: PlannedHost, zones: Mapping[str, str], *, cut_by_planning: bool
 ) -> Iterator[tuple[str, What, str, str, bool]]:
     if _path(old) != _path(new):
         yield new.name, What.PATH, _path(old), _path(new), True
-    cut_by_planning = new.window.end == old.window.end and new.window.start - old.window.start == later
-    if old.window != new.window and not cut_by_planning:
+    if old.window != new.window and not (cut_by_planning and old.window.end == new.window.end):
         yield new.name, What.WINDOW, _window(old, zones), _window(new, zones), True
     if old.wave != new.wave:
         yield new.name, What.WAVE, str(old.wave), str(new.wave), True
@@ -196,7 +204,7 @@ def _differing(what: What, before: str, after: str, subject: str = "") -> Iterat
 
 def _release(plan: Plan) -> str:
     back = f", downgrade: {plan.downgrade}" if plan.downgrade else ""
-    return f"{plan.product} {plan.version} ({plan.kind}{back})"
+    return f"{plan.brings} ({plan.kind}{back})"
 
 
 def _path(host: PlannedHost) -> str:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from threading import Event
 
 from liftlock import ledger, outcome
-from liftlock.errors import HostError, LinkLostError
+from liftlock.errors import HostError, LinkLostError, LockedError
 from liftlock.ledger import Entry, Fact
 from liftlock.model import (
     Action,
@@ -31,6 +31,7 @@ from liftlock.model import (
 )
 from liftlock.ports import Clock, LedgerStore, Transport
 from liftlock.progress import Progress, Standing
+from liftlock.recorder import Recorder
 from liftlock.rollout import (
     Bake,
     Done,
@@ -51,6 +52,8 @@ BROUGHT_BACK = "brought back as the rollout halted"
 """The cause of a rollback that only the policy asked for."""
 LOOK_AGAIN = 1.0
 """Seconds between two looks at a host that is lost or was found unhealthy."""
+NEWS_EVERY = 1.0
+"""Seconds after which, at the latest, what others have written is read: a pause, an abort, another controller."""
 
 
 @dataclass
@@ -58,10 +61,10 @@ class Engine:
     """Carries out one plan. `releases` by product and version, `hosts` by the plan's names and `transports` by product
     must cover it.
 
-    `on_entry` is called after every recorded fact, with the progress it led to. Set `stop` to finish
-    the hosts in hand and start no others. A `patient` engine waits for windows to open, and says so
-    through `on_pause`. `settled` runs the gate of that name on a host between two hops, `judge` the gate suites on
-    hosts by the plan's names, results in the same order.
+    `on_entry` is called after every fact that is recorded, here or by others, with the progress it led to. Set `stop`
+    to finish the hosts in hand and start no others. A `patient` engine waits for windows to open and for whoever
+    paused it, and says so through `on_pause`. `settled` runs the gate of that name on a host between two hops, `judge`
+    the gate suites on hosts by the plan's names, results in the same order.
     """
 
     plan: Plan
@@ -75,20 +78,26 @@ class Engine:
     judge: Callable[[Sequence[str]], Sequence[GateResult]]
     on_pause: Callable[[str], None] = lambda _reason: None
     on_entry: Callable[[Entry, Progress], None] = lambda _entry, _progress: None
-    settled: Callable[[Host, str], GateResult] = lambda host, _gate: GateResult(host.name, Verdict.PASSED)
+    settled: Callable[[str, str], GateResult] = lambda name, _gate: GateResult(name, Verdict.PASSED)
     stop: Event = field(default_factory=Event)
     patient: bool = False
 
     def __post_init__(self) -> None:
-        self.progress = Progress.of(self.plan).with_entries(self.store.entries(self.plan.id))
+        self._recorder = Recorder(self.plan, self.store, self.clock, self._told)
         self._in_hand: dict[str, Future[Sequence[Fact]]] = {}
+        self._unsteady: set[str] = set()  # answered badly once in this bake, and well a moment later
+
+    @property
+    def progress(self) -> Progress:
+        """Where the rollout stands, by what was recorded and read."""
+        return self._recorder.progress
 
     def run(self) -> Step:
         """Work until done, halted, paused or told to stop; return the last step.
 
-        Raises LedgerError when the record cannot be written, LockedError when another controller
-        claims one of our hosts. Hosts in hand have finished in every case; told to stop, those of them
-        that were found ailing have gone back.
+        Raises LedgerError when the record cannot be written, LockedError when another controller took the rollout up
+        since; what became of the hosts in hand is then that one's to find out. Hosts in hand have finished in every
+        case; told to stop, those of them that were found ailing have gone back.
         """
         self.record(ledger.Opened(session=self.session, controller=self.controller))
         with ThreadPoolExecutor(self.plan.policy.concurrency, thread_name_prefix="host") as self._pool:
@@ -99,7 +108,8 @@ class Engine:
 
     def _work(self) -> Step:
         while True:
-            step = next_step(self.plan, self.progress, self.clock.now())
+            self._read_news()
+            step = self._next()
             if self.stop.is_set():
                 self._finish_or_undo()
                 return step
@@ -115,17 +125,16 @@ class Engine:
                 case Wait():
                     self._collect()
                 case LeaveOut(hosts):
-                    for name, how, why in hosts:
-                        self.record(ledger.LeftOut(host=name, outcome=how, reason=why))
+                    self.record(*(ledger.LeftOut(host=name, outcome=how, reason=why) for name, how, why in hosts))
                 case OpenWave(wave, hosts):
                     self.record(ledger.WaveOpened(wave=wave, hosts=hosts))
                 case Judge(_, hosts):
                     self._judge(hosts)
                 case Bake():
                     self._bake(step)
-                case Pause(datetime() as until, reason) if self.patient:
+                case Pause(until, reason) if self.patient and (until or self.progress.paused):
                     self.on_pause(reason)
-                    self.clock.sleep((until - self.clock.now()).total_seconds())
+                    self._wait(until, step)
                 case Pause():
                     return step
                 case Halt(reason):
@@ -135,20 +144,41 @@ class Engine:
                     self.record(ledger.Finished())
                     return step
 
-    def record(self, fact: Fact) -> Entry:
-        """Append one fact to the ledger and to the progress."""
-        entry = self.store.append(self.plan.id, fact, self.clock.now())
-        self.progress = self.progress.with_entry(entry)
-        self.on_entry(entry, self.progress)
-        return entry
+    def record(self, *facts: Fact) -> Entry:
+        """Append facts, all or none, to the ledger and to the progress; return the last one's entry."""
+        return self._recorder.append(*facts)
+
+    def _told(self, entry: Entry, progress: Progress) -> None:
+        self.on_entry(entry, progress)
+
+    def _next(self) -> Step:
+        return next_step(self.plan, self.progress, self.clock.now())
+
+    def _read_news(self) -> bool:
+        """Fold what others have written; whether there was anything. Raises LockedError when taken over."""
+        news = self._recorder.catch_up()
+        if taken := self._recorder.taken_over(self.session):
+            raise taken
+        return news
+
+    def _wait(self, until: datetime | None, step: Step) -> bool:
+        """Wait, as long as this remains the step; whether it did until then. `until` None is for ever."""
+        while not self.stop.is_set():
+            left = (until - self.clock.now()).total_seconds() if until else NEWS_EVERY
+            if left <= 0:
+                return True
+            self.clock.sleep(min(left, NEWS_EVERY))
+            if self._read_news() and self._next() != step:
+                break
+        return False
 
     def _start_all(self, names: Iterable[str], action: Action) -> None:
         for name in names:
-            if self.stop.is_set():
+            if self.stop.is_set() or not self._start(name, action):
                 return
-            self._start(name, action)
 
-    def _start(self, name: str, action: Action) -> None:
+    def _start(self, name: str, action: Action) -> bool:
+        """Begin with a host, unless what others wrote before its start speaks against it; whether it has begun."""
         part, planned = self.progress.host(name), self.progress.lineup.planned[name]
         wanted = planned.wanted
         there, back = (part.origin, wanted) if action is Action.UPGRADE else (wanted, part.origin)
@@ -156,11 +186,21 @@ class Engine:
         started = ledger.Started(
             host=name, attempt=attempt, action=action, from_version=there, to_version=back, session=self.session
         )
-        # Time, not the entry's number: a host outlives a ledger, and a new ledger counts from 1 again.
-        fence = int(self.record(started).at.timestamp() * 1000)
-        ticket = Ticket(self.plan.id, attempt, fence)
+        try:
+            self.record(started)
+        except LockedError:
+            if not self._read_news():
+                raise
+            return False  # by one who did not know yet that we took over; who looks will see what came of it
+        if self._recorder.taken_over(self.session):
+            return False
+        if action is Action.UPGRADE and (self.progress.paused or self.progress.aborted):
+            self.record(ledger.Voided(host=name, attempt=attempt, cause="paused or ended before it began"))
+            return False
+        ticket = Ticket(self.plan.id, attempt, self.progress.host(name).fence)
         work = self._upgrade if action is Action.UPGRADE else self._roll_back
         self._submit(name, lambda name: work(name, ticket))
+        return True
 
     def _submit(self, name: str, work: Callable[[str], Fact | None]) -> None:
         if name not in self._in_hand:
@@ -174,16 +214,26 @@ class Engine:
         return outcome.after_gates_back(fact, self.progress.verdicts.get(fact.host), self.judge([fact.host])[0])
 
     def _judge(self, names: Sequence[str]) -> None:
-        for name, result in zip(names, self.judge(names), strict=True):
-            for fact in outcome.after_gates(name, self.progress.verdicts.get(name), result):
-                self.record(fact)
+        judging = self._pool.submit(self.judge, names)
+        while not judging.done():
+            wait([judging], timeout=NEWS_EVERY)
+            self._recorder.catch_up()
+        for name, result in zip(names, judging.result(), strict=True):
+            self._settle(outcome.after_gates(name, self.progress.verdicts.get(name), result))
 
     def _collect(self) -> None:
-        """Wait for the next hosts to end and record what they have proven."""
-        done, _ = wait(self._in_hand.values(), return_when=FIRST_COMPLETED)
+        """Wait for the next hosts to end, not for ever, and record what they have proven."""
+        done, _ = wait(self._in_hand.values(), timeout=NEWS_EVERY, return_when=FIRST_COMPLETED)
+        self._recorder.catch_up()
         for name in [name for name, future in self._in_hand.items() if future in done]:
-            for fact in self._in_hand.pop(name).result():
-                self.record(fact)
+            self._settle(self._in_hand.pop(name).result())
+
+    def _settle(self, facts: Iterable[Fact]) -> None:
+        """Record what hosts have proven; nothing when another controller has to find it out by now."""
+        if self._recorder.taken_over(self.session):
+            return
+        if true := outcome.in_place(facts, self.progress):
+            self.record(*true)
 
     def _finish_hosts_in_hand(self) -> None:
         """Collect every host in hand; one that cannot be recorded keeps no other from it, and is raised at the end."""
@@ -207,11 +257,10 @@ class Engine:
     def _bake(self, step: Bake) -> None:
         """One round of watching a wave: wait, then look at each of its hosts."""
         if step.until is None:
+            self._unsteady.clear()
             self.record(ledger.Baking(wave=step.wave, session=self.session))
             return
-        left = step.until - self.clock.now()
-        self.clock.sleep(max(0.0, min(left, self.plan.policy.watch_every).total_seconds()))
-        if self.stop.is_set():
+        if not self._wait(min(step.until, self.clock.now() + self.plan.policy.watch_every), step):
             return
         over = self.clock.now() >= step.until
         for name in step.hosts:
@@ -222,12 +271,18 @@ class Engine:
         planned, part = self.progress.lineup.planned[name], self.progress.host(name)
         try:
             fact = outcome.after_bake(planned, part, self._look(name), over=over)
-            if isinstance(fact, ledger.Ailing):  # one slow answer is not yet an ailing host
-                self.clock.sleep(LOOK_AGAIN)
-                fact = outcome.after_bake(planned, part, self._look(name), over=over)
+            if not isinstance(fact, ledger.Ailing):
+                return fact
+            self.clock.sleep(LOOK_AGAIN)
+            again = outcome.after_bake(planned, part, self._look(name), over=over)
         except HostError as error:
             return outcome.after_error(name, part.attempt, error, touched=True)
-        return fact
+        if isinstance(again, ledger.Ailing):
+            return again
+        if name in self._unsteady:
+            return outcome.by_turns(name, fact.cause)
+        self._unsteady.add(name)  # one slow answer is not yet an ailing host, and not yet a success
+        return None
 
     def _upgrade(self, name: str, ticket: Ticket) -> Fact:
         """Take one host up its path, hop by hop, then look at it over a fresh connection."""
@@ -271,7 +326,7 @@ class Engine:
         gate, planned = self._gate_of(name, hop), self.progress.lineup.planned[name]
         if not gate:
             return None
-        while (judged := self.settled(self.hosts[name], gate)).verdict is not Verdict.PASSED:
+        while (judged := self.settled(name, gate)).verdict is not Verdict.PASSED:
             if self.stop.is_set():
                 return ledger.Voided(host=name, attempt=ticket.attempt, cause=f"interrupted before gate {gate} passed")
             if self.clock.now() + self.plan.policy.watch_every + planned.needed > planned.window.end:

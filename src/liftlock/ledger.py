@@ -151,7 +151,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """An attempt begins: written before the host is touched. Its entry's time is the fence."""
+    """An attempt begins: written before the host is touched. Its entry's time makes the fence."""
 
     fact: Literal["started"] = "started"
     host: str
@@ -181,6 +181,16 @@ class Switched:
     attempt: int
     version: str
     seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drilled:
+    """The drill's way back: the host runs the version it came from again, verified, and is to go up a second time."""
+
+    fact: Literal["drilled"] = "drilled"
+    host: str
+    attempt: int
+    version: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,6 +329,7 @@ Fact = (
     | Started
     | Voided
     | Switched
+    | Drilled
     | WaveOpened
     | Baking
     | Ailing

@@ -107,7 +107,7 @@ def seen_in_record(records: Records) -> dict[tuple[str, str, str], tuple[str, da
         version = record.version if record.outcome is Outcome.ALREADY_CURRENT else record.observed
         if not version or (not record.attempts and (record.plan, record.host) in unseen):
             continue
-        place = (records.plans[record.plan].fleet, record.product, record.host)
+        place = (records.plans[record.plan].fleet, record.product, record.machine)
         if place not in seen or seen[place][1] <= record.at:
             seen[place] = (version, record.at)
     return seen

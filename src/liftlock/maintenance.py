@@ -5,6 +5,7 @@
 * A plan of which no host was ever started gives way to a plan made later for the same product and fleet, on
   every host that the later one considers, planned or left out. A plan that was begun keeps its hosts.
 * A collision is one host in two open plans whose windows overlap, of whatever products.
+* A plan of several products books each of them for itself.
 * A window belongs to the week (from Monday) in which it begins by the customer's own clock.
 """
 
@@ -18,9 +19,9 @@ from datetime import date, datetime, timedelta
 from itertools import combinations
 from zoneinfo import ZoneInfo
 
-from liftlock.model import Customer, Outcome, Plan, PlannedHost, ReleaseKind, Window
+from liftlock.model import Customer, Exclusion, Outcome, Plan, PlannedHost, ReleaseKind, Window
 from liftlock.progress import Progress, Standing
-from liftlock.rollout import stop_reason
+from liftlock.stops import stop_reason
 
 _OVER = frozenset({Standing.SUCCEEDED, Standing.FAILED, Standing.BROUGHT_BACK})
 
@@ -104,7 +105,7 @@ def make_calendar(
     for plan, progress in rollouts:
         to_do = [] if stop_reason(plan, progress) else [host for host in plan.hosts if _to_do(progress, host.name)]
         begun = any(part.attempt for part in progress.hosts.values())
-        kept = to_do if begun else [host for host in to_do if newest[plan.fleet, plan.product, host.name] is plan]
+        kept = to_do if begun else [host for host in to_do if newest[_place(plan, host)] is plan]
         bookings += _bookings(plan, progress, kept, customers, now)
         if to_do and not kept:
             superseded.append(plan.id)
@@ -127,9 +128,14 @@ def _newest(plans: Iterable[Plan]) -> dict[tuple[str, str, str], Plan]:
     """For each fleet, product and host the plan made last that considers it."""
     newest: dict[tuple[str, str, str], Plan] = {}
     for plan in sorted(plans, key=lambda plan: (plan.created_at, plan.id)):
-        for name in (*(host.name for host in plan.hosts), *(left.host for left in plan.exclusions)):
-            newest[plan.fleet, plan.product, name] = plan
+        considered: tuple[PlannedHost | Exclusion, ...] = (*plan.hosts, *plan.exclusions)
+        for host in considered:
+            newest[_place(plan, host)] = plan
     return newest
+
+
+def _place(plan: Plan, host: PlannedHost | Exclusion) -> tuple[str, str, str]:
+    return plan.fleet, plan.product_of(host), host.machine
 
 
 def _to_do(progress: Progress, name: str) -> bool:
@@ -144,15 +150,15 @@ def _bookings(
     customers: Mapping[tuple[str, str], Customer],
     now: datetime,
 ) -> Iterator[Booking]:
-    together: dict[tuple[str, Window], list[str]] = defaultdict(list)
+    together: dict[tuple[str, str, Window], list[str]] = defaultdict(list)
     for host in hosts:
-        together[host.customer, host.window].append(host.name)
-    for (name, window), names in together.items():
+        together[host.customer, plan.product_of(host), host.window].append(host.machine)
+    for (name, product, window), names in together.items():
         customer = customers.get((plan.fleet, name))
         yield Booking(
             plan=plan.id,
-            product=plan.product,
-            version=plan.version,
+            product=product,
+            version=plan.products[product],
             kind=plan.kind,
             fleet=plan.fleet,
             customer=name,

@@ -9,15 +9,15 @@ facts of a host are those of `liftlock.condition`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import PurePath
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 from pydantic_core import PydanticKnownError
 
 from liftlock.condition import check
@@ -43,10 +43,12 @@ from liftlock.model import (
     BlockedEdge,
     Catalogue,
     Channel,
+    Fix,
     Health,
     Product,
     Release,
     ReleaseKind,
+    Severity,
     SupportLine,
 )
 from liftlock.version import parsed
@@ -102,9 +104,18 @@ _Range = Annotated[str, AfterValidator(_specifier)]
 _Url = Annotated[Line, AfterValidator(_http)]
 
 
+_place = matching(
+    r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+|\{\{ *\w+ *\}\}):([0-9]{1,5}|\{\{ *\w+ *\}\})",
+    "a host and a port, such as 127.0.0.1:5432",
+)
+
+
 class _Health(Shape):
     url: _Url | None = None
     command: Line | None = None
+    tcp: Annotated[str, AfterValidator(_place)] | None = None
+    status: Annotated[int, Strict(), Field(ge=200, le=299)] = 200
+    body: Line | None = None
     version_key: Annotated[str, AfterValidator(_version_key)] = "version"
     times: Count = 3
     interval: Span = timedelta(seconds=1)
@@ -125,6 +136,9 @@ class _Product(Shape):
     base: Base | None = None
     restart: Line | None = None
     backup: Line | None = None
+    verify_backup: Line | None = None
+    restore: Line | None = None
+    keep: Annotated[int, Strict(), Field(ge=0)] = 3
     environment: dict[Variable, Setting] = Field(default_factory=dict)
     support: dict[Annotated[str, AfterValidator(_line_of_releases)], _Day] = Field(default_factory=dict)
     roles: Annotated[list[Name], AfterValidator(_each_once)] = Field(default_factory=list)
@@ -157,11 +171,16 @@ class _Blocked(Shape):
     when: _Condition = ""
 
 
-def _not_yet(promise: object) -> object:
-    """Refuse what would be read and then not be kept."""
-    if promise:
-        raise ValueError("cannot be kept yet: leave it out")
-    return promise
+class _Fix(Shape):
+    severity: Severity
+    id: Line
+    text: Texts
+
+
+def _backup(value: object) -> object:
+    if isinstance(value, bool) or value == "verified":
+        return value
+    raise ValueError("must be true, false or `verified`")
 
 
 class _Release(Shape):
@@ -174,14 +193,16 @@ class _Release(Shape):
     blocked: list[_Blocked] = Field(default_factory=list)
     channel: Channel = Channel.STABLE
     released: _Day | None = None
-    needs: Annotated[dict[Name, _Range], AfterValidator(_not_yet)] = Field(default_factory=dict)
-    backup: Flag = False
+    needs: dict[Name, _Range] = Field(default_factory=dict)
+    backup: Annotated[bool | Literal["verified"], BeforeValidator(_backup)] = False
+    reversible: Flag = True
     expected: Length = timedelta(minutes=10)
     downtime: Span = timedelta(minutes=1)
     training: Texts | None = None
-    confirm_within: Annotated[Length | None, AfterValidator(_not_yet)] = None
+    confirm_within: Length | None = None
     before_switch: Line | None = None
     after_switch: Line | None = None
+    fixes: list[_Fix] = Field(default_factory=list)
 
 
 def read_product(text: str, file: str) -> Product:
@@ -208,14 +229,17 @@ def read_release(text: str, file: str) -> Release:
     if shape.version != place.name.removesuffix(".yaml"):
         wanted = f"`{shape.version}` must be the name of its file: {shape.version}.yaml, not {place.name}"
         raise refusal(text, file, [(("version",), wanted)])
-    given = shape.model_dump(exclude={"artifact", "stop", "blocked", "training"})
+    given = shape.model_dump(exclude={"artifact", "stop", "blocked", "backup", "fixes", "training"})
     return Release(
         product=place.parent.name,
         artifact=Artifact(**shape.artifact.model_dump()),
         stop=shape.stop is not None,
         stop_when=shape.stop.when if shape.stop else "",
         settled_gate=shape.stop.settled if shape.stop else "",
+        backup=shape.backup is not False,
+        backup_verified=shape.backup == "verified",
         blocked=tuple(BlockedEdge(**block.model_dump()) for block in shape.blocked),
+        fixes=tuple(Fix(**fix.model_dump()) for fix in shape.fixes),
         training=shape.training or {},
         **given,
     )
@@ -225,7 +249,7 @@ def catalogue(product: Product, releases: Iterable[Release]) -> Catalogue:
     """The product with its releases, oldest first.
 
     Raises InputError when two releases are the same version (`1.5` and `1.5.0`), or when a release asks for a
-    backup that the product has no command for.
+    backup, its trial or its return and the product has no command for it.
     """
     ordered = sorted(releases, key=lambda release: parsed(release.version))
     problems = []
@@ -234,11 +258,22 @@ def catalogue(product: Product, releases: Iterable[Release]) -> Catalogue:
             same = f"`{newer.version}` is the same version as `{older.version}`: remove one"
             problems.append(Problem(_file(product, newer), same, "version"))
     for release in ordered:
-        if release.backup and product.backup is None:
-            problems.append(Problem(_file(product, release), "product.yaml names no backup command", "backup"))
+        problems += [Problem(_file(product, release), words, field) for field, words in _lacking(product, release)]
     if problems:
         raise InputError(problems)
     return Catalogue(product, tuple(replace(release, product=product.name) for release in ordered))
+
+
+def _lacking(product: Product, release: Release) -> Iterator[tuple[str, str]]:
+    """What the release's data needs and nobody provides: field and words."""
+    if release.backup and product.backup is None:
+        yield "backup", "product.yaml names no backup command"
+    if release.backup_verified and product.verify_backup is None:
+        yield "backup", "product.yaml names no verify_backup command"
+    if not release.reversible and not release.backup:
+        yield "reversible", "what is not reversible needs `backup: true` or `backup: verified`"
+    if not release.reversible and product.restore is None:
+        yield "reversible", "product.yaml names no restore command"
 
 
 def _file(product: Product, release: Release) -> str:

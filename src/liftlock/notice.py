@@ -1,20 +1,21 @@
-"""Notices: the letters, which of them a plan owes, and when they free a customer's hosts. Pure.
+"""Notices: letters, a customer's share of a plan that they tell of, and when they free its hosts. Pure.
 
-A customer counts as announced from the moment the first of its recipients was sent the notice of
-this very plan: a message's identity contains the plan's, so a changed plan starts from nothing.
+A customer counts as told from the moment the first of its recipients was sent the announcement of this very plan,
+or the news that it replaces an earlier one: a changed plan is another plan, and starts from nothing. Where it is
+asked for an explicit yes, its hosts are free only when somebody there has agreed to this very plan. Which letters
+are owed says `liftlock.owed`, where each of them stands `liftlock.outbox`.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from liftlock.errors import InputError
-from liftlock.ledger import Delivered, Entry, Queued
 from liftlock.model import (
     Catalogue,
+    Consent,
     Contact,
     Customer,
     Fleet,
@@ -27,6 +28,7 @@ from liftlock.model import (
     Release,
     Window,
 )
+from liftlock.timing import AND_BACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +65,6 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Dispatch:
-    """Where one message stands by the ledger, and since when."""
-
-    customer: str
-    kind: NoticeKind
-    recipient: str
-    state: NoticeState
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class HostShare:
     """One planned host as its customer is told about it: the releases it gets, in order, and what they cost.
 
@@ -99,8 +90,8 @@ class HostShare:
 
     @property
     def expected(self) -> timedelta:
-        """How long all hops of this host take together."""
-        return sum((release.expected for release in self.releases), timedelta())
+        """How long all hops of this host take together, by the record where the plan could go by it."""
+        return self.planned.needed / AND_BACK or sum((release.expected for release in self.releases), timedelta())
 
     @property
     def downtime(self) -> timedelta:
@@ -206,53 +197,12 @@ def customers(plan: Plan, fleet: Fleet) -> list[Customer]:
     return [fleet.customers[name] for name in names]
 
 
-def owed(plan: Plan, fleet: Fleet) -> list[tuple[Customer, Contact]]:
-    """Who is to be told: every contact of every customer with planned hosts, each recipient once per customer."""
-    debts = []
-    for customer in customers(plan, fleet):
-        distinct: dict[str, Contact] = {}
-        for contact in customer.contacts:
-            distinct.setdefault(contact.email.casefold(), contact)
-        debts += [(customer, contact) for contact in distinct.values()]
-    return debts
-
-
-def message_id(plan_id: str, customer: str, kind: NoticeKind, recipient: str, domain: str = "liftlock.invalid") -> str:
-    """The same identity each time the same notice is made, so that a mail server can drop a second copy."""
-    parts = (plan_id, customer, kind.value, recipient.casefold())
-    digest = hashlib.sha256("".join(f"{len(part)}:{part}," for part in parts).encode()).hexdigest()
-    return f"<{digest[:40]}@{domain}>"
-
-
-def dispatches(entries: Iterable[Entry]) -> dict[str, Dispatch]:
-    """Where every message stands, by its message id.
-
-    Queued without a later Delivered is `ambiguous`: the controller may have died before or after the
-    mail server took the letter. Once sent, a message stays sent, since its first time.
-    """
-    standing: dict[str, Dispatch] = {}
-    for entry in entries:
-        fact = entry.fact
-        if not isinstance(fact, Queued | Delivered):
-            continue
-        before = standing.get(fact.message_id)
-        if before is not None and before.state is NoticeState.SENT:
-            continue
-        state = NoticeState.AMBIGUOUS if isinstance(fact, Queued) else fact.state
-        standing[fact.message_id] = Dispatch(fact.customer, fact.kind, fact.recipient, state, entry.at)
-    return standing
-
-
-def unsent(letters: Iterable[Letter], standing: Mapping[str, Dispatch]) -> tuple[list[Letter], list[Letter]]:
-    """The letters to send now, and the ambiguous ones: those may have arrived, so a person decides about them."""
-    to_send, ambiguous = [], []
-    for letter in letters:
-        dispatch = standing.get(letter.message_id)
-        if dispatch is None or dispatch.state not in {NoticeState.SENT, NoticeState.AMBIGUOUS}:
-            to_send.append(letter)
-        elif dispatch.state is NoticeState.AMBIGUOUS:
-            ambiguous.append(letter)
-    return to_send, ambiguous
+def contacts(customer: Customer) -> tuple[Contact, ...]:
+    """Who is told at this customer: every recipient once, also when it is listed twice."""
+    distinct: dict[str, Contact] = {}
+    for contact in customer.contacts:
+        distinct.setdefault(contact.recipient.casefold(), contact)
+    return tuple(distinct.values())
 
 
 def promised_leads(plan: Plan) -> dict[str, timedelta]:
@@ -262,6 +212,10 @@ def promised_leads(plan: Plan) -> dict[str, timedelta]:
     """
     by_kind = plan.policy.notice_lead[plan.kind]
     return {host.customer: by_kind for host in plan.hosts} | {one.name: one.lead for one in plan.customers}
+
+
+ANNOUNCEMENTS = frozenset({NoticeKind.ANNOUNCED, NoticeKind.RESCHEDULED})
+"""The kinds that tell a customer of a plan for the first time; either counts as its notice."""
 
 
 def untold(plan: Plan, customer: str, lead: timedelta, sent: datetime | None, now: datetime) -> str:
@@ -279,6 +233,24 @@ def untold(plan: Plan, customer: str, lead: timedelta, sent: datetime | None, no
             f" its hosts are free from {_utc(sent + lead)} on"
         )
     return ""
+
+
+def explicit(plan: Plan) -> frozenset[str]:
+    """The customers of the plan that are asked for an explicit yes."""
+    return frozenset(one.name for one in plan.customers if one.consent is Consent.EXPLICIT)
+
+
+def unconsented(plan: Plan, customer: str, asked: Collection[str], consented: Collection[str]) -> str:
+    """Why this customer's hosts are not free yet; empty when nobody need agree there, or somebody has.
+
+    `asked` are the customers that `explicit` names, `consented` those that have agreed to this plan.
+    """
+    if customer not in asked or customer in consented:
+        return ""
+    return (
+        f"{customer} has not agreed to plan {plan.id[:8]}, and silence is no consent there;"
+        f" record its yes with: liftlock consent {plan.id[:8]} {customer} --by NAME"
+    )
 
 
 def _hours(span: timedelta) -> str:

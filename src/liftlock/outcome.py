@@ -7,11 +7,12 @@ still held at the end of the bake.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from liftlock.errors import AuthenticationError, HostError, HostKeyError, LinkLostError
 from liftlock.gate import blamed
-from liftlock.ledger import Ailing, Ended, Fact, Judged, Switched, Voided
+from liftlock.ledger import Ailing, Drilled, Ended, Fact, Judged, Paused, Switched, Voided
 from liftlock.model import (
     Action,
     GateResult,
@@ -25,8 +26,11 @@ from liftlock.model import (
     Policy,
     Verdict,
 )
-from liftlock.progress import HostProgress
+from liftlock.progress import HostProgress, Progress
+from liftlock.standing import ITSELF
 
+NOT_STEADY = "health: not steady"
+"""What the host program says of a version that answered well now and then, and never often enough in a row."""
 _ENDS = {
     HostResult.ROLLED_BACK: Outcome.ROLLED_BACK,
     HostResult.FAILED: Outcome.FAILED,
@@ -135,6 +139,32 @@ def after_gates_back(ended: Ended, judged: Judged | None, result: GateResult) ->
     return found, replace(ended, outcome=Outcome.FAILED, cause=f"rollback not verified: {cause}", detail=ended.cause)
 
 
+def by_turns(host: str, cause: str) -> Paused:
+    """The fact for a host in the bake that answers well and badly by turns: whether it is well, a person judges."""
+    return Paused(reason=f"{host} answers well and badly by turns ({cause}): look at it", by=ITSELF)
+
+
+def in_place(facts: Iterable[Fact], progress: Progress) -> list[Fact]:
+    """What is to be recorded of facts that were proven, now that others have written, too.
+
+    A bake that was cut short since proves no success. The drill's way back is no end of its host. A host that went
+    back because its answers were not steady proves nothing about the release: a person judges.
+    """
+    true: list[Fact] = []
+    for fact in facts:
+        if not isinstance(fact, Ended):
+            true.append(fact)
+        elif fact.outcome is Outcome.SUCCEEDED and progress.baking is None:
+            continue
+        elif fact.outcome is Outcome.ROLLED_BACK and progress.host(fact.host).drilling:
+            true.append(Drilled(host=fact.host, attempt=fact.attempt, version=fact.version or ""))
+        else:
+            true.append(fact)
+            if fact.cause.startswith(NOT_STEADY):
+                true.append(Paused(reason=f"{fact.host}: {fact.cause}: whether the release is well is open", by=ITSELF))
+    return true
+
+
 def never_seen_again(planned: PlannedHost, part: HostProgress, error: HostError) -> Ended:
     """The fact for a host that did not come back in time."""
     return Ended(
@@ -158,7 +188,7 @@ def after_bake(planned: PlannedHost, part: HostProgress, seen: Observation, *, o
 def _after_lost_rollback(host: str, part: HostProgress, policy: Policy, seen: Observation) -> Fact:
     if runs(seen, part.origin):
         return _found(host, part, Outcome.ROLLED_BACK, seen, part.cause)
-    if seen.installed is not None and part.attempt <= 2 * policy.max_attempts:
+    if seen.installed is not None and part.ways_back < 2 * policy.max_attempts:
         return Ailing(host=host, cause=part.cause or "rollback interrupted", detail=seen.detail)
     return _found(host, part, Outcome.FAILED, seen, "rollback did not come through")
 

@@ -139,8 +139,9 @@ def lifecycle(_context: Context, fleet: str = "", days: str = "90", offline: boo
         show_lifecycle(made, near)
 
 
-def goes_on(workspace: Any, plan: Any, *, as_json: bool) -> bool:
+def goes_on(workspace: Any, plan: Any, *, notify: bool, as_json: bool) -> bool:
     """For `rollout --replan`: plan again if files changed, tell what that brought, and whether the plan goes on."""
+    from liftlock import customer_tasks
     from liftlock.adapters import terminal
     from liftlock.adapters.terminal_plans import show_made_again
     from liftlock.app.changing import changes_document, plan_again
@@ -151,7 +152,9 @@ def goes_on(workspace: Any, plan: Any, *, as_json: bool) -> bool:
         return True
     if not as_json:
         show_made_again(made)
-    elif made.new:
+    if made.new:
+        notices = customer_tasks.tell(workspace, made.new, notify=notify, as_json=as_json)
+    if as_json and made.new:
         told = {"plan": made.new.id, "replaces": plan.id, "exit_code": int(ExitCode.REFUSED), "end": "replanned"}
-        print_json(told | {"file": made.file, "changes": changes_document(made.changes)})
+        print_json(told | {"file": made.file, "changes": changes_document(made.changes), "notices": notices})
     return made.new is None

@@ -7,111 +7,36 @@ the old one, so folding 100 000 hosts stays linear.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from enum import StrEnum
-from functools import cached_property
-from itertools import accumulate
+from datetime import datetime
 
 from immutables import Map
 
 from liftlock import ledger
 from liftlock.approval import person
-from liftlock.bounds import Bounds, Key, bounds_of, is_redundancy
+from liftlock.bounds import Key, is_redundancy
+from liftlock.cause import normalised
+from liftlock.drill import Drill, DrillState
 from liftlock.ledger import Entry
-from liftlock.model import Action, NoticeKind, NoticeState, Occasion, Outcome, Plan, PlannedHost, Verdict
-from liftlock.notice import promised_leads
-from liftlock.roles import forerunners
+from liftlock.lineup import Lineup
+from liftlock.model import Action, Occasion, Outcome, Plan, Verdict
+from liftlock.outbox import Told
+from liftlock.pace import Pace
+from liftlock.standing import (
+    SETTLED,
+    Hold,
+    HostProgress,
+    Sighting,
+    Standing,
+    is_down,
+    is_in_hand,
+    look_of,
+    settles,
+)
 
+__all__ = ["SETTLED", "HostProgress", "Lineup", "Progress", "Standing"]
 
-class Standing(StrEnum):
-    """Where one planned host stands. Hosts without any entry have no standing yet."""
-
-    FREE = "free"  # tried or left out before; may be tried again
-    IN_HAND = "in_hand"  # an attempt of this session is open
-    LOST = "lost"  # what happened is unknown; somebody must look
-    SWITCHED = "switched"  # on the wanted version, not yet proven through the bake
-    AILING = "ailing"  # had switched, was found unhealthy, must go back
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"  # attempted and did not succeed; the outcome says how
-    BROUGHT_BACK = "brought_back"  # was fine, went back because the rollout halted or an operator said so
-    LEFT_OUT = "left_out"  # not attempted; the outcome says why
-
-
-SETTLED = frozenset({Standing.SUCCEEDED, Standing.FAILED, Standing.BROUGHT_BACK, Standing.LEFT_OUT})
-
-
-@dataclass(frozen=True, slots=True)
-class HostProgress:
-    """One host's part: its last attempt, the version it came from, and how it ended."""
-
-    standing: Standing
-    attempt: int = 0
-    action: Action = Action.UPGRADE
-    origin: str = ""
-    outcome: Outcome | None = None
-    cause: str = ""
-    lost_links: int = 0
-    well: bool = False  # nothing was wrong with it when it was sent back
-    recall: str = ""  # why an operator wants it back, while nobody knows yet where it stands
-
-
-@dataclass(frozen=True)
-class Lineup:
-    """The plan's hosts in rollout order, ready to be looked up."""
-
-    plan: Plan
-
-    @cached_property
-    def planned(self) -> dict[str, PlannedHost]:
-        """Every planned host by name."""
-        return {host.name: host for host in self.plan.hosts}
-
-    @cached_property
-    def forerunners(self) -> dict[str, tuple[PlannedHost, ...]]:
-        """By customer its planned hosts, where some wait for others (`liftlock.roles`)."""
-        return forerunners(self.planned)
-
-    @cached_property
-    def order(self) -> tuple[str, ...]:
-        """Host names in rollout order."""
-        return tuple(host.name for host in self.plan.hosts)
-
-    @cached_property
-    def by_evidence(self) -> bool:
-        """Whether waves are opened by evidence; kept, as every entry asks."""
-        return self.plan.policy.by_evidence
-
-    @cached_property
-    def sizes(self) -> tuple[int, ...]:
-        """How many hosts each wave of the plan has."""
-        counted = Counter(host.wave for host in self.plan.hosts)
-        return tuple(counted[wave] for wave in sorted(counted))
-
-    @cached_property
-    def ends(self) -> tuple[int, ...]:
-        """For each wave of the plan, the place in `order` right after its last host."""
-        return tuple(accumulate(self.sizes))
-
-    @cached_property
-    def leads(self) -> dict[str, timedelta]:
-        """How long before the work each customer must have been told."""
-        return promised_leads(self.plan)
-
-    @cached_property
-    def places(self) -> dict[str, int]:
-        """For each host its place in `order`."""
-        return {name: place for place, name in enumerate(self.order)}
-
-    @cached_property
-    def bounds(self) -> Bounds:
-        """The bounds on what is acted on at once."""
-        return bounds_of(self.plan)
-
-
-_OUT_OF_SERVICE = frozenset({Outcome.FAILED, Outcome.UNREACHABLE, Outcome.UNREACHABLE_BEFORE})
 _UPGRADED = frozenset({Standing.SWITCHED, Standing.SUCCEEDED})
 _EMPTY: Map[str, None] = Map()
 
@@ -126,6 +51,8 @@ class Progress:
     `sizes` is how many hosts each wave has, `ends` the place in the plan's order right after its last one. By
     evidence there are only the waves that were opened, `waves` says which hosts are in them, and hosts that were
     left out come free of them when the next controller takes over.
+    `paused` says who suspended it, `causes` how many hosts failed of which cause, `pace` how long hosts have been
+    worked on in vain, `drill` how far the drill is, if there is one.
     """
 
     lineup: Lineup
@@ -142,11 +69,15 @@ class Progress:
     waves: Map[str, int] = field(default_factory=Map)
     verdicts: Map[str, ledger.Judged] = field(default_factory=Map)
     after: Map[str, ledger.Judged] = field(default_factory=Map)
-    announced: Map[str, datetime] = field(default_factory=Map)
+    told: Told = field(default_factory=Told)
     waived: frozenset[str] = frozenset()
     approved: frozenset[str] = frozenset()
     inputs: Mapping[str, str] = field(default_factory=dict)
     aborted: str = ""
+    paused: Hold | None = None
+    causes: Map[str, int] = field(default_factory=Map)
+    pace: Pace = field(default_factory=Pace)
+    drill: Drill = field(default_factory=Drill)
 
     @staticmethod
     def of(plan: Plan) -> Progress:
@@ -166,6 +97,11 @@ class Progress:
     def host(self, name: str) -> HostProgress:
         """One host's part; a fresh one when it has no entry yet."""
         return self.hosts.get(name) or HostProgress(Standing.FREE, origin=self.lineup.planned[name].observed)
+
+    @property
+    def announced(self) -> Map[str, datetime]:
+        """The customers that were told of the plan, each since when."""
+        return self.told.since
 
     @property
     def without_outcome(self) -> int:
@@ -208,49 +144,78 @@ class Progress:
     def with_entry(self, entry: Entry) -> Progress:
         """The progress after one more entry of the same plan."""
         fact, at = entry.fact, entry.at
+        if self._is_outdated(fact):
+            return self
+        after = self._with(fact, at)
+        in_hand, now_in_hand = (len(one.groups.get(Standing.IN_HAND, _EMPTY)) for one in (self, after))
+        pace = self.pace.after(fact, at, in_hand, now_in_hand)
+        drill = self.drill
+        if self.lineup.plan.policy.drill:
+            drill = drill.after(fact, self.hosts.get(getattr(fact, "host", "")))
+        return after if pace is self.pace and drill is self.drill else after._but(pace=pace, drill=drill)
+
+    def _but(self, **changes: object) -> Progress:
+        """`dataclasses.replace`, written out because every entry asks for it."""
+        made = object.__new__(Progress)
+        made.__dict__.update(self.__dict__, **changes)
+        return made
+
+    def _is_outdated(self, fact: ledger.Fact) -> bool:
+        """Whether a controller that did not know yet that it was taken over speaks of what has gone on since."""
+        match fact:
+            case ledger.Switched() | ledger.Ended() | ledger.Voided() | ledger.Drilled():
+                part = self.hosts.get(fact.host)
+                return part is not None and (
+                    fact.attempt < part.attempt or (fact.attempt == part.attempt and part.standing in SETTLED)
+                )
+            case ledger.LeftOut():
+                part = self.hosts.get(fact.host)
+                return part is not None and part.standing not in {Standing.FREE, Standing.LEFT_OUT}
+        return False
+
+    def _with(self, fact: ledger.Fact, at: datetime) -> Progress:
         match fact:
             case ledger.Opened():
                 return self._opened(fact.session)
+            case ledger.Paused():
+                return self._but(paused=Hold(fact.reason, fact.by, at), baking=None)
+            case ledger.Resumed():
+                return self._but(paused=None)
             case ledger.LeftOut():
                 return self._moved(fact.host, Standing.LEFT_OUT, outcome=fact.outcome, cause=fact.reason)
             case ledger.Started():
-                return self._started(fact)
+                return self._started(fact, at)
             case ledger.Voided():
                 return self._moved(fact.host, Standing.FREE, outcome=None, cause=fact.cause)
             case ledger.Switched():
-                recall = self.host(fact.host).recall
-                if recall:
-                    return self._moved(fact.host, Standing.AILING, outcome=None, cause=recall, well=True)
-                return self._moved(fact.host, Standing.SWITCHED, outcome=None, cause="")
+                return self._switched(fact, at)
+            case ledger.Drilled():
+                seen = self._sighting(fact, at, Outcome.ROLLED_BACK)
+                return self._moved(fact.host, Standing.FREE, outcome=None, cause="", drilling=False, seen=seen)
             case ledger.Ailing():
                 return self._moved(fact.host, Standing.AILING, outcome=None, cause=fact.cause)
             case ledger.Recalled():
                 return self._recalled(fact)
             case ledger.Aborted():
-                return replace(self, aborted=fact.reason)
+                return self._but(aborted=fact.reason, paused=None)
             case ledger.Ended():
-                part = self.host(fact.host)
-                lost_links = part.lost_links + (fact.outcome is Outcome.UNKNOWN)
-                standing = _settles(fact.outcome, well=part.well and part.action is Action.ROLL_BACK)
-                return self._moved(fact.host, standing, outcome=fact.outcome, cause=fact.cause, lost_links=lost_links)
+                return self._ended(fact, at)
             case ledger.WaveOpened() if fact.wave == len(self.sizes) + 1:  # said twice, it is opened once
                 return self._with_wave(fact.wave, fact.hosts)
             case ledger.Baking():
-                return replace(self, baking=(fact.wave, at)) if fact.session == self.session else self
+                return self._but(baking=(fact.wave, at)) if fact.session == self.session else self
             case ledger.Judged(occasion=Occasion.BEFORE):
-                return replace(self, verdicts=self.verdicts.set(fact.host, fact))
+                return self._but(verdicts=self.verdicts.set(fact.host, fact))
             case ledger.Judged(occasion=Occasion.AFTER):
-                return replace(self, after=self.after.set(fact.host, fact))
-            case ledger.Delivered(state=NoticeState.SENT, kind=NoticeKind.ANNOUNCED) if (
-                fact.customer not in self.announced
-            ):
-                return replace(self, announced=self.announced.set(fact.customer, at))
+                return self._but(after=self.after.set(fact.host, fact))
+            case ledger.Queued() | ledger.Sending() | ledger.Delivered() | ledger.Settled() | ledger.Consented():
+                return self._but(told=self.told.with_fact(fact, at))
             case ledger.Waived():
-                return replace(self, waived=self.waived | {fact.rule})
+                return self._but(waived=self.waived | {fact.rule})
             case ledger.Approved():
-                return replace(self, approved=self.approved | {person(fact.by)})
+                return self._but(approved=self.approved | {person(fact.by)})
             case ledger.Replanned():
-                return replace(self, inputs=fact.inputs)
+                return self._but(inputs=fact.inputs)
             case _:
                 return self
 
@@ -261,16 +226,39 @@ class Progress:
             progress = progress.with_entry(entry)
         return progress
 
+    def _switched(self, fact: ledger.Switched, at: datetime) -> Progress:
+        recall, seen = self.host(fact.host).recall, self._sighting(fact, at, None)
+        if recall:
+            return self._moved(fact.host, Standing.AILING, outcome=None, cause=recall, well=True, seen=seen)
+        return self._moved(fact.host, Standing.SWITCHED, outcome=None, cause="", seen=seen)
+
+    def _ended(self, fact: ledger.Ended, at: datetime) -> Progress:
+        part = self.host(fact.host)
+        return self._moved(
+            fact.host,
+            settles(fact.outcome, well=part.well and part.action is Action.ROLL_BACK),
+            outcome=fact.outcome,
+            cause=fact.cause,
+            lost_links=part.lost_links + (fact.outcome is Outcome.UNKNOWN),
+            seen=self._sighting(fact, at, fact.outcome),
+        )
+
+    def _sighting(
+        self, fact: ledger.Switched | ledger.Ended | ledger.Drilled, at: datetime, outcome: Outcome | None
+    ) -> Sighting | None:
+        """What a fact says was seen; a fact that names no version leaves nothing that is known."""
+        return Sighting(fact.version, at, look_of(self.host(fact.host), outcome)) if fact.version else None
+
     def _with_wave(self, wave: int, names: Sequence[str]) -> Progress:
         end = 1 + max(self.lineup.places[name] for name in names)
         waves = self.waves.update(dict.fromkeys(names, wave))
-        return replace(self, sizes=(*self.sizes, len(names)), ends=(*self.ends, end), waves=waves)
+        return self._but(sizes=(*self.sizes, len(names)), ends=(*self.ends, end), waves=waves)
 
     def _without_wave(self, name: str) -> Progress:
         if (wave := self.waves.get(name)) is None:
             return self
         sizes = (*self.sizes[: wave - 1], self.sizes[wave - 1] - 1, *self.sizes[wave:])
-        return replace(self, sizes=sizes, waves=self.waves.delete(name))
+        return self._but(sizes=sizes, waves=self.waves.delete(name))
 
     def _recalled(self, fact: ledger.Recalled) -> Progress:
         """A host whose end is known goes back at once; another one as soon as it is found upgraded."""
@@ -281,12 +269,15 @@ class Progress:
             )
         return self._moved(fact.host, part.standing, recall=fact.reason)
 
-    def _started(self, fact: ledger.Started) -> Progress:
+    def _started(self, fact: ledger.Started, at: datetime) -> Progress:
         before = self.host(fact.host)
         was_well = before.well if before.standing is Standing.AILING else before.standing in _UPGRADED
         # Who joins a bake late is watched as long as the others.
         late = fact.action is Action.UPGRADE and self.baking and self._wave_of(fact.host) == self.baking[0]
-        progress = replace(self, baking=None) if late else self
+        progress = self._but(baking=None) if late else self
+        drills = before.drilling or (
+            before.standing is Standing.SWITCHED and (self.drill.host, self.drill.state) == (fact.host, DrillState.UP)
+        )
         return progress._unjudged(fact.host)._moved(
             fact.host,
             Standing.IN_HAND if fact.session == self.session else Standing.LOST,
@@ -295,15 +286,18 @@ class Progress:
             outcome=None,
             cause=before.cause if fact.action is Action.ROLL_BACK else "",
             well=fact.action is Action.ROLL_BACK and was_well,
+            drilling=fact.action is Action.ROLL_BACK and drills,
+            ways_back=before.ways_back + 1 if fact.action is Action.ROLL_BACK else 0,
+            fence=max(before.fence + 1, int(at.timestamp() * 1000)),
         )
 
     def _unjudged(self, name: str) -> Progress:
         """What the gates said after an earlier attempt says nothing of the next."""
-        return replace(self, after=self.after.delete(name)) if name in self.after else self
+        return self._but(after=self.after.delete(name)) if name in self.after else self
 
     def _opened(self, session: str) -> Progress:
         """A controller takes up the rollout: what others held is lost, what was merely prevented is free again."""
-        progress = replace(self, session=session, baking=None)
+        progress = self._but(session=session, baking=None)
         for name in tuple(self.group(Standing.IN_HAND)):
             progress = progress._moved(name, Standing.LOST)
         for name in tuple(self.group(Standing.LEFT_OUT)):
@@ -328,8 +322,10 @@ class Progress:
         settled = self.settled.set(wave, self.settled.get(wave, 0) + now - was) if now != was else self.settled
         hosts = self.hosts.set(name, after)
         busy, down = self._counted(name, before, after)
-        cursor = self._advanced(hosts)
-        return replace(self, hosts=hosts, groups=groups, settled=settled, busy=busy, down=down, cursor=cursor)
+        causes, cursor = self._causes(name, before, after), self._advanced(hosts)
+        return self._but(
+            hosts=hosts, groups=groups, settled=settled, busy=busy, down=down, causes=causes, cursor=cursor
+        )
 
     def _counted(
         self, name: str, before: HostProgress | None, after: HostProgress
@@ -337,11 +333,20 @@ class Progress:
         """`busy` and `down` after a host has moved; as they were for one under no bound."""
         busy, down = self.busy, self.down
         for key in self.lineup.bounds.keys.get(name, ()):
-            if more := _in_hand(after) - _in_hand(before):
+            if more := is_in_hand(after) - is_in_hand(before):
                 busy = busy.set(key, busy.get(key, 0) + more)
-            if is_redundancy(key) and (more := _is_down(after) - _is_down(before)):
+            if is_redundancy(key) and (more := is_down(after) - is_down(before)):
                 down = down.set(key, down.get(key, 0) + more)
         return busy, down
+
+    def _causes(self, name: str, before: HostProgress | None, after: HostProgress) -> Map[str, int]:
+        """`causes` after a host has moved."""
+        causes = self.causes
+        for part, more in ((before, -1), (after, 1)):
+            if part is not None and part.standing is Standing.FAILED:
+                cause = normalised(part.cause, name)
+                causes = causes.set(cause, causes.get(cause, 0) + more)
+        return causes
 
     def _advanced(self, hosts: Map[str, HostProgress]) -> int:
         cursor, order = self.cursor, self.lineup.order
@@ -357,26 +362,3 @@ class Progress:
         if judged.verdict is Verdict.PASSED:
             return ""
         return f"gate {judged.verdict}: {judged.reason}"
-
-
-def _in_hand(part: HostProgress | None) -> bool:
-    return part is not None and part.standing is Standing.IN_HAND
-
-
-def _is_down(part: HostProgress | None) -> bool:
-    """Whether it cannot stand in for another; a host that was well when it was recalled still can."""
-    if part is None:
-        return False
-    if part.standing in {Standing.FAILED, Standing.LEFT_OUT}:
-        return part.outcome in _OUT_OF_SERVICE
-    return part.standing is Standing.LOST or (part.standing is Standing.AILING and not part.well)
-
-
-def _settles(outcome: Outcome, *, well: bool) -> Standing:
-    if outcome is Outcome.SUCCEEDED:
-        return Standing.SUCCEEDED
-    if outcome is Outcome.UNKNOWN:
-        return Standing.LOST
-    if outcome is Outcome.ROLLED_BACK and well:
-        return Standing.BROUGHT_BACK
-    return Standing.FAILED if outcome.attempted else Standing.LEFT_OUT

@@ -23,9 +23,9 @@ from liftlock.wording import printable
 
 @dataclass(frozen=True, slots=True)
 class HostRecord:
-    """What became of one host in one plan.
+    """What became of one host in one plan; `host` is its name there, `<host>/<product>` for the plan's further products.
 
-    `version` is the plan's, `observed` the one seen last on the host. `wave` is None for hosts that
+    `version` is what the plan takes the product to, `observed` the one seen last on the host. `wave` is None for hosts that
     the plan left out; by evidence it is the one foretold until its own is opened. `outcome` None means
     pending. `at` is when the last entry spoke of the host, `seconds` the length of its last attempt,
     `attempts` how many were started, voided ones not counted. `brought_back` says that nothing was wrong
@@ -48,6 +48,11 @@ class HostRecord:
     seconds: float = 0.0
     attempts: int = 0
     brought_back: bool = False
+
+    @property
+    def machine(self) -> str:
+        """The name of the host in the inventory."""
+        return self.host.partition("/")[0]
 
     @property
     def attempted(self) -> bool:
@@ -90,12 +95,12 @@ def host_records(entries: Iterable[Entry]) -> list[HostRecord]:
     return list(read_records(entries).hosts)
 
 
-def track_record(records: Iterable[HostRecord], product: str) -> tuple[int, int]:
-    """How many of the product's upgrades on record succeeded, and how many failed by themselves, over all plans.
+def track_record(records: Iterable[HostRecord], *products: str) -> tuple[int, int]:
+    """How many of the products' upgrades on record succeeded, and how many failed by themselves, over all plans.
 
     Hosts whose end is unknown, and those that were fine when they were brought back, count as neither.
     """
-    ended = [record for record in records if record.product == product]
+    ended = [record for record in records if record.product in products]
     succeeded = sum(record.outcome is Outcome.SUCCEEDED for record in ended)
     return succeeded, sum(record.failed and not record.brought_back for record in ended)
 
@@ -207,23 +212,28 @@ class _Fold:
 
 
 def _before_the_rollout(id_: str, plan: Plan, at: datetime) -> Iterable[HostRecord]:
-    blank = HostRecord(
-        plan=id_,
-        product=plan.product,
-        version=plan.version,
-        kind=plan.kind,
-        host="",
-        customer="",
-        wave=None,
-        outcome=None,
-        observed=None,
-        cause="",
-        detail="",
-        at=at,
-    )
+    by_product = {
+        product: HostRecord(
+            plan=id_,
+            product=product,
+            version=version,
+            kind=plan.kind,
+            host="",
+            customer="",
+            wave=None,
+            outcome=None,
+            observed=None,
+            cause="",
+            detail="",
+            at=at,
+        )
+        for product, version in plan.products.items()
+    }
     for host in plan.hosts:
+        blank = by_product[plan.product_of(host)]
         yield replace(blank, host=host.name, customer=host.customer, wave=host.wave, observed=_plain(host.observed))
     for left in plan.exclusions:
+        blank = by_product[plan.product_of(left)]
         yield replace(blank, host=left.host, customer=left.customer, outcome=left.outcome, cause=_plain(left.reason))
 
 

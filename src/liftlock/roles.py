@@ -1,8 +1,10 @@
-"""Roles: the order in which the hosts of one customer are upgraded (database before application). Pure.
+"""Ranks: the order in which the hosts of one customer are upgraded (database before application). Pure.
 
-A host's rank is the place of its role in the product's `roles`; a role that is not listed, or none, comes
-last. A host waits for every host of its customer with a lower rank, and does not go when one of them
-was not upgraded.
+Products of one plan go one after the other (`liftlock.needs`); within a product its hosts go by their roles. A host's
+rank is the place of its product, and after that of its role in the product's `roles`; a role that is not listed, or
+none, comes last. A host waits for every host of its customer with a lower rank, and does not go when one of them was
+not upgraded. When the plan leaves a host out, it leaves out those that follow by their roles; whether other products
+can do without it is for their needs to say.
 """
 
 from __future__ import annotations
@@ -18,38 +20,46 @@ def rank(product: Product, role: str | None) -> int:
     return product.roles.index(role) if role in product.roles else len(product.roles)
 
 
-def in_order_of_rank(product: Product, fleet: Fleet, planned: Sequence[PlannedHost]) -> list[PlannedHost]:
-    """The hosts with their ranks, lower ranks first, otherwise in the order they came in."""
-    if not product.roles:
+def in_order_of_rank(
+    products: Sequence[Product], own: str, fleet: Fleet, planned: Sequence[PlannedHost]
+) -> list[PlannedHost]:
+    """The hosts with their ranks, lower ranks first, otherwise in the order they came in.
+
+    `products` are those of the plan in the order in which they go, `own` is the name of the plan's own.
+    """
+    if len(products) == 1 and not products[0].roles:
         return list(planned)
     roles = {host.name: host.role for host in fleet.hosts}
-    ranked = [replace(host, rank=rank(product, roles[host.name])) for host in planned]
-    return sorted(ranked, key=lambda host: host.rank)
+    ranks = 1 + max(len(product.roles) for product in products)
+    places = {product.name: (place * ranks, product) for place, product in enumerate(products)}
+
+    def ranked(host: PlannedHost) -> PlannedHost:
+        first, product = places[host.product or own]
+        return replace(host, rank=first + rank(product, roles[host.machine]))
+
+    return sorted(map(ranked, planned), key=lambda host: host.rank)
 
 
 def without_forerunners(
-    product: Product, fleet: Fleet, planned: Iterable[PlannedHost], left_out: Sequence[Exclusion]
-) -> tuple[list[PlannedHost], list[Exclusion]]:
-    """The planned hosts that may stay, and the exclusions of those whose customer has a lower rank left out."""
-    if not product.roles:
-        return list(planned), []
+    product: Product, fleet: Fleet, planned: Iterable[PlannedHost], left_out: Iterable[Exclusion]
+) -> list[Exclusion]:
+    """The exclusions of those planned hosts of a product whose customer has a host of a lower rank left out."""
     roles = {host.name: host.role for host in fleet.hosts}
     first_left: dict[str, tuple[int, Exclusion]] = {}
     for gone in left_out:
-        place = rank(product, roles[gone.host])
+        place = rank(product, roles[gone.machine])
         known = first_left.get(gone.customer)
         if gone.outcome is not Outcome.ALREADY_CURRENT and (known is None or place < known[0]):
             first_left[gone.customer] = (place, gone)
-    staying, leaving = [], []
+    leaving = []
     for host in planned:
         first = first_left.get(host.customer)
-        if first is not None and first[0] < rank(product, roles[host.name]):
+        if first is not None and first[0] < rank(product, roles[host.machine]):
             left = first[1]
-            why = f"its customer's {roles[left.host]} host {left.host} comes first and is left out: {left.reason}"
+            role = roles[left.machine]
+            why = f"its customer's {role} host {left.machine} comes first and is left out: {left.reason}"
             leaving.append(Exclusion(host.name, host.customer, Outcome.DEFERRED, why))
-        else:
-            staying.append(host)
-    return staying, leaving
+    return leaving
 
 
 def forerunners(planned: Mapping[str, PlannedHost]) -> dict[str, tuple[PlannedHost, ...]]:

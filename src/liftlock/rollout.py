@@ -4,16 +4,17 @@ The rules, in the order they are asked (each is a test in tests/unit/test_rollou
 
 1. A host of which nobody knows what happened is looked at before anything else starts.
 2. A host that was found ailing goes back at once.
-3. When more planned hosts have failed than the target allows, or so many of those attempted that a true rate
-   at the target is implausible, nothing new starts; hosts in hand finish, upgraded hosts go back as far as
-   the policy says, the others are watched to their end.
-4. Waves go in order; a wave begins when every host of the one before has an outcome, and when somebody in
+3. While an operator has paused it, hosts in hand finish and nothing else starts.
+4. When a rule stops it (`liftlock.stops`), nothing new starts; hosts in hand finish, upgraded hosts go back as far
+   as the policy says, the others are watched to their end.
+5. With a drill, the first host that went up goes back and up again before any other moves (`liftlock.drill`).
+6. Waves go in order; a wave begins when every host of the one before has an outcome, and when somebody in
    the waves before was attempted at all (or the rule `canary` is waived). By evidence it is
    opened then, as large as the outcomes so far allow.
-5. A host starts only when enough people approved the plan, its customer was told in time, its gates passed,
+7. A host starts only when enough people approved the plan, its customer was told in time, its gates passed,
    and its window is open for as long as its upgrade and the way back may need; and only as many at once
    as the bounds allow (`liftlock.bounds`).
-6. A wave ends with the gates' second look (`Policy.gates_after`) and its bake: only hosts that pass whatever they
+8. A wave ends with the gates' second look (`Policy.gates_after`) and its bake: only hosts that pass whatever they
    passed before, and are healthy on the wanted version until the end of the bake, have succeeded.
 """
 
@@ -26,18 +27,19 @@ from datetime import datetime
 
 from liftlock.approval import unapproved
 from liftlock.bounds import Key, is_redundancy
+from liftlock.drill import DrillState
 from liftlock.errors import ExitCode
-from liftlock.evidence import FALSE_ALARM, refutes_target
-from liftlock.model import Outcome, Plan, PlannedHost, RollbackScope, Verdict
-from liftlock.notice import untold
+from liftlock.model import Outcome, Plan, PlannedHost, Verdict
+from liftlock.notice import unconsented, untold
 from liftlock.progress import Progress, Standing
+from liftlock.standing import ITSELF
+from liftlock.stops import ATTEMPTED, stop_reason, to_roll_back
 from liftlock.waves import next_wave
 from liftlock.window import in_words
 
+DRILL = "the drill: back, and up again, before any other moves"
 _LOOK_AHEAD = 250  # hosts that bounds hold back are passed over so far; who is behind them starts when they have
 _NOT_UPGRADED = frozenset({Standing.FAILED, Standing.BROUGHT_BACK, Standing.LEFT_OUT})
-_ATTEMPTED = frozenset(Standing) - {Standing.FREE, Standing.LEFT_OUT}
-"""Where hosts stand that were attempted, or are being; those without an end yet count as succeeded until they fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,11 @@ def next_step(plan: Plan, progress: Progress, now: datetime) -> Step:
     if ailing := progress.group(Standing.AILING):
         back = _back_now(progress, sorted(ailing))
         return RollBack(back, "found unhealthy, or recalled by an operator") if back else Wait()
-    if reason := stop_reason(plan, progress):
+    reason = stop_reason(plan, progress, now)
+    if progress.paused and (reason or progress.wave) and not (reason and progress.paused.by == ITSELF):
+        paused = Pause(None, f"paused {progress.paused.words}")
+        return Wait() if progress.group(Standing.IN_HAND) else paused
+    if reason:
         return _wind_down(plan, progress, reason)
     wave = progress.wave
     if wave is None:
@@ -139,39 +145,12 @@ def next_step(plan: Plan, progress: Progress, now: datetime) -> Step:
     return _work_on(plan, progress, wave, now)
 
 
-def stop_reason(plan: Plan, progress: Progress) -> str:
-    """Which rule stops the rollout, in words; empty while none does."""
-    if progress.aborted:
-        return f"aborted: {progress.aborted}"
-    failed = progress.count(Standing.FAILED)
-    if failed <= plan.allowed_failures:
-        return _doubt(plan, progress, failed)
-    return (
-        f"budget: {failed} of {len(plan.hosts)} planned hosts failed, "
-        f"{plan.policy.target_percent} % allows {plan.allowed_failures}"
-        if plan.policy.max_failures is None
-        else f"limit: {failed} of {len(plan.hosts)} planned hosts failed, the policy allows {plan.allowed_failures}"
-    )
-
-
 def _unseen(progress: Progress) -> bool:
     """Whether everybody in the waves so far was left out: then nobody has shown that the release works."""
-    if any(progress.count(standing) for standing in _ATTEMPTED):
+    if any(progress.count(standing) for standing in ATTEMPTED):
         return False
     left_out = progress.group(Standing.LEFT_OUT)
     return not any(progress.host(name).outcome is Outcome.ALREADY_CURRENT for name in left_out)
-
-
-def _doubt(plan: Plan, progress: Progress, failed: int) -> str:
-    """What the attempts so far say against the target, when it is enough to stop (`evidence_against`); else empty."""
-    target, attempted = plan.policy.target_percent, sum(map(progress.count, _ATTEMPTED))
-    if not failed or not refutes_target(attempted - failed, failed, target):
-        return ""
-    failures = f"{failed} failure{'s' if failed > 1 else ''} in {attempted}"
-    return (
-        f"evidence: {failures} make a true rate of {target} % implausible "
-        f"(a release that has it is stopped so in at most {FALSE_ALARM * 100:.0f} % of rollouts)"
-    )
 
 
 def exit_code(plan: Plan, progress: Progress, last: Step) -> ExitCode:
@@ -210,21 +189,12 @@ def _open(plan: Plan, progress: Progress, wave: int, now: datetime) -> OpenWave 
 def _wind_down(plan: Plan, progress: Progress, reason: str) -> Step:
     if progress.group(Standing.IN_HAND):
         return Wait()
-    if back := _to_roll_back(plan, progress):
+    if back := to_roll_back(plan, progress):
         return RollBack(_back_now(progress, back), reason)
     if switched := progress.group(Standing.SWITCHED):
         wave = min(map(progress.wave_of, switched))
         return _prove(plan, progress, wave)
     return Halt(reason)
-
-
-def _to_roll_back(plan: Plan, progress: Progress) -> tuple[str, ...]:
-    if progress.aborted or plan.policy.rollback is RollbackScope.HOST:
-        return ()
-    failed_waves = {progress.wave_of(name) for name in progress.group(Standing.FAILED)}
-    upgraded = (*progress.group(Standing.SWITCHED), *progress.group(Standing.SUCCEEDED))
-    everywhere = plan.policy.rollback is RollbackScope.ALL
-    return tuple(sorted(name for name in upgraded if everywhere or progress.wave_of(name) in failed_waves))
 
 
 def _back_now(progress: Progress, names: Iterable[str]) -> tuple[str, ...]:
@@ -255,9 +225,12 @@ def _full(progress: Progress, name: str, taken: Counter[Key]) -> list[tuple[Key,
 
 def _work_on(plan: Plan, progress: Progress, wave: int, now: datetime) -> Step:
     in_hand = progress.count(Standing.IN_HAND)
-    free = plan.policy.concurrency - in_hand
+    drills = plan.policy.drill and not progress.drill.is_over
+    free = (1 if drills else plan.policy.concurrency) - in_hand
     if free <= 0:
         return Wait()
+    if drills and progress.drill.state is DrillState.UP:
+        return RollBack((progress.drill.host,), DRILL)
     start: list[str] = []
     leave: list[tuple[str, Outcome, str]] = []
     opens: list[datetime] = []
@@ -267,6 +240,8 @@ def _work_on(plan: Plan, progress: Progress, wave: int, now: datetime) -> Step:
     for name in progress.untried(wave):
         if len(start) >= free or held >= _LOOK_AHEAD:
             break
+        if drills and progress.drill.host not in {"", name}:
+            continue
         planned = progress.lineup.planned[name]
         full = _full(progress, name, taken)
         if any(waits for _, waits in full):
@@ -329,6 +304,9 @@ def _refusal(plan: Plan, progress: Progress, name: str, now: datetime) -> tuple[
     told, lead = progress.announced.get(planned.customer), progress.lineup.leads[planned.customer]
     if "notice" not in progress.waived and (why := untold(plan, planned.customer, lead, told, now)):
         return Outcome.REFUSED, f"notice: {why}"
+    asked, agreed = progress.lineup.asked, progress.told.consented
+    if "consent" not in progress.waived and (why := unconsented(plan, planned.customer, asked, agreed)):
+        return Outcome.REFUSED, f"consent: {why}"
     if "gate" not in progress.waived and (why := progress.unproven_gate(name)):
         return Outcome.REFUSED, why
     if "window" not in progress.waived and (why := _too_late(planned, now)):

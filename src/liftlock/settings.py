@@ -229,8 +229,6 @@ class _Smtp(Shape):
             raise ValueError("a username needs `security: starttls` or `tls`: a password must not travel in the open")
         if self.ca_file is not None and self.security is MailSecurity.NONE:
             raise ValueError("a `ca_file` needs `security: starttls` or `tls`: without them nothing is verified")
-        if self.keyring is not None and self.username is None:
-            raise ValueError("a `keyring` needs a `username`: it holds the password of one")
         return self
 
 
@@ -274,6 +272,9 @@ class _Policy(Shape):
     customer_at_once: Count | None = None
     approvals: list[_Approval] = Field(default_factory=list)
     gates_after: Flag = _POLICY.gates_after
+    progress_within: Length = _POLICY.progress_within
+    max_per_cause: Annotated[int, Strict(), Field(ge=0)] | None = None
+    drill: Flag = _POLICY.drill
 
 
 class _Settings(Shape):

@@ -7,20 +7,20 @@ tasks stays instant.
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from invoke import Context
 
-from liftlock import host_tasks, plan_tasks
+from liftlock import customer_tasks, host_tasks, manual_tasks, plan_tasks, report_tasks, steer_tasks
 from liftlock.declare import FLEET, JSON, declared, namespace, print_json
 from liftlock.errors import ExitCode, InputError
 
-__all__ = ["host_tasks", "namespace", "plan_tasks"]
+__all__ = ["customer_tasks", "host_tasks", "manual_tasks", "namespace", "plan_tasks", "report_tasks", "steer_tasks"]
 
 HOSTS = {"hosts": "Only these hosts, separated by commas."}
 REASON = {"reason": "Why; it is recorded."}
+NOTIFY = {"notify": "Tell customers at the end what it means to them (--no-notify leaves it)."}
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -51,6 +51,7 @@ def init(_context: Context, folder: str, json: bool = False) -> None:
     version="The release to bring every host to.",
     customers="Only these customers, separated by commas.",
     look="Look at every host first (--no-look takes the inventory's word).",
+    also="Further products in the same plan: PRODUCT=VERSION, separated by commas; what is needed goes first.",
     diff="Also show what changed since this plan (a plan file, or its id).",
     waive="Set a rule aside in an emergency: notice, so that nobody must be told ahead; needs --reason.",
     downgrade="Take hosts with a newer version down to this one; needs --reason.",
@@ -63,6 +64,7 @@ def plan(
     _context: Context,
     product: str,
     version: str,
+    also: str = "",
     fleet: str = "",
     customers: str = "",
     hosts: str = "",
@@ -81,7 +83,7 @@ def plan(
     from liftlock.adapters import terminal
     from liftlock.adapters.terminal_plans import show_changes
     from liftlock.app.changing import changes_document, compare
-    from liftlock.app.planning import plan_release
+    from liftlock.app.planning import plan_release, read_also
     from liftlock.app.workspace import Workspace
     from liftlock.plan_document import to_document
     from liftlock.timing import blocked_lines
@@ -94,6 +96,7 @@ def plan(
             workspace,
             product,
             version,
+            also=read_also(also),
             fleet_name=fleet or None,
             customers=_names(customers),
             hosts=_names(hosts),
@@ -143,66 +146,14 @@ def gate(_context: Context, plan: str, hosts: str = "", json: bool = False) -> E
     return ExitCode.DONE if passed else ExitCode.REFUSED
 
 
-@declared("plan", plan="A plan file, or the id that `plan` printed.", customer="Only this customer's manual.", **JSON)
-def manual(_context: Context, plan: str, customer: str = "", json: bool = False) -> None:
-    """
-    Write each customer's upgrade manual (HTML) from the plan and the authored chapters.
-
-    Example: liftlock manual 3fa9c1d2
-    """
-    from liftlock.adapters import terminal
-    from liftlock.app.telling import write_manuals
-    from liftlock.app.workspace import Workspace
-
-    workspace = Workspace()
-    found = workspace.find_plan(plan)
-    written = write_manuals(workspace, found, customer or None)
-    if json:
-        print_json({"plan": found.id, "manuals": [str(path) for path in written]})
-    else:
-        terminal.show_files("Manuals", written)
-
-
 @declared(
     "plan",
     plan="A plan file, or the id that `plan` printed.",
-    preview="Write the letters under out/ instead of sending them.",
-    **JSON,
-)
-def notify(_context: Context, plan: str, preview: bool = False, json: bool = False) -> ExitCode:
-    """
-    Send every customer the notice of this plan, with a calendar invite and their manual; each only once.
-
-    Exit 0 when all are sent, 3 when one is not. Example: liftlock notify 3fa9c1d2
-    """
-    from liftlock.adapters import terminal
-    from liftlock.app import telling
-    from liftlock.app.workspace import Workspace
-
-    workspace = Workspace()
-    found = workspace.find_plan(plan)
-    if preview:
-        written = telling.preview(workspace, found)
-        if json:
-            print_json({"plan": found.id, "files": [str(path) for path in written]})
-        else:
-            terminal.show_files("Letters, not sent", written)
-        return ExitCode.DONE
-    told = telling.notify(workspace, found)
-    if json:
-        print_json({"plan": found.id, "complete": told.complete} | asdict(told))
-    else:
-        terminal.show_told(told)
-    return ExitCode.DONE if told.complete else ExitCode.REFUSED
-
-
-@declared(
-    "plan",
-    plan="A plan file, or the id that `plan` printed.",
-    waive="Set these rules aside: notice, gate, window, canary; needs --reason.",
+    waive="Set these rules aside: notice, consent, gate, window, canary; needs --reason.",
     wait="Wait for windows to open instead of ending with exit 3.",
     replan="When its files changed: plan again, and go on only if nothing else did.",
     **REASON,
+    **NOTIFY,
     **JSON,
 )
 def rollout(
@@ -212,6 +163,7 @@ def rollout(
     reason: str = "",
     wait: bool = False,
     replan: bool = False,
+    notify: bool = True,
     json: bool = False,
 ) -> ExitCode:
     """
@@ -226,7 +178,7 @@ def rollout(
 
     workspace = Workspace()
     found = workspace.find_plan(plan)
-    if replan and not plan_tasks.goes_on(workspace, found, as_json=json):
+    if replan and not plan_tasks.goes_on(workspace, found, notify=notify, as_json=json):
         return ExitCode.REFUSED
     with live.watching(found, quiet=json) as watcher:
         ending = roll_out(
@@ -238,11 +190,13 @@ def rollout(
             watcher=watcher,
             on_pause=terminal.say_waiting,
         )
-    return _tell_ending(workspace, ending, as_json=json)
+    return _tell_ending(workspace, ending, notify=notify, as_json=json)
 
 
-@declared("plan", plan="A plan file, or the id that `plan` printed.", **HOSTS, **REASON, **JSON)
-def rollback(_context: Context, plan: str, hosts: str = "", reason: str = "", json: bool = False) -> ExitCode:
+@declared("plan", plan="A plan file, or the id that `plan` printed.", **HOSTS, **REASON, **NOTIFY, **JSON)
+def rollback(
+    _context: Context, plan: str, hosts: str = "", reason: str = "", notify: bool = True, json: bool = False
+) -> ExitCode:
     """
     End a plan and bring its upgraded hosts back to the release they came from, verified.
 
@@ -257,19 +211,21 @@ def rollback(_context: Context, plan: str, hosts: str = "", reason: str = "", js
     found = workspace.find_plan(plan)
     with live.watching(found, quiet=json) as watcher:
         ending = roll_back(workspace, found, _names(hosts), reason, watcher)
-    return _tell_ending(workspace, ending, as_json=json)
+    return _tell_ending(workspace, ending, notify=notify, as_json=json)
 
 
-def _tell_ending(workspace: Any, ending: Any, *, as_json: bool) -> ExitCode:
+def _tell_ending(workspace: Any, ending: Any, *, notify: bool, as_json: bool) -> ExitCode:
     from liftlock.adapters import terminal
     from liftlock.app.reporting import ending_document
 
     told = ending_document(ending)
-    if as_json:
-        print_json(told)
-    else:
+    if not as_json:
         terminal.show_ending(told, ending.plan, workspace.logs(ending.plan))
     code: ExitCode = ending.code
+    notify = notify and code < ExitCode.INTERRUPTED
+    notices = customer_tasks.tell(workspace, ending.plan, notify=notify, as_json=as_json)
+    if as_json:
+        print_json(told | {"notices": notices})
     return code
 
 
@@ -289,34 +245,6 @@ def status(_context: Context, plan: str = "", json: bool = False) -> None:
         print_json({"plans": standings})
     else:
         terminal.show_standings(standings, in_full=bool(plan))
-
-
-@declared(
-    product="Only this product.",
-    plan="Only this plan (its id, or the first eight digits).",
-    html="Also write the report as one HTML page to this file.",
-    **JSON,
-)
-def report(_context: Context, product: str = "", plan: str = "", html: str = "", json: bool = False) -> None:
-    """
-    Show the success rate against the target by release, customer and wave, from the record alone.
-
-    Example: liftlock report --html out/report.html
-    """
-    from liftlock.adapters import terminal
-    from liftlock.app.reporting import draw_up, write_page
-    from liftlock.app.workspace import Workspace
-    from liftlock.report import as_json
-
-    workspace = Workspace()
-    made = draw_up(workspace, product or None, plan or None)
-    page = write_page(workspace, made, Path(html)) if html else None
-    if json:
-        print_json(as_json(made) | ({"page": str(page)} if page else {}))
-    else:
-        terminal.show_report(made)
-        if page:
-            terminal.show_files("Page", [page])
 
 
 @declared(

@@ -1,13 +1,17 @@
 """When: the window of every planned host, by when its customer must be told, and the earliest finish.
 
-1. No window begins before the lead time promised to the customer is over, counted from the making of the plan.
+1. No window begins before the lead time promised to the customer is over. It is counted not from the making of the
+   plan but from the first full hour (UTC) that is at least `TO_TELL`, or the lead time itself when that is shorter,
+   later: until then the plan can be gated, reviewed, approved and announced, and the customer is told in time. Where no
+   lead time is promised, or the notice is waived, there is nothing to tell ahead, and a window may begin at once.
 2. Waves go one after the other. A wave is ready when the one before it can be through and has baked.
 3. A host's window is the first stretch of allowed time that, once its wave is ready, still has room for what the host
    needs: the expected time of its hops, and as much again for the way back. Hosts of one customer and group with the
    same need take turns, as many at once as the policy and the customer allow; who finds no room goes to the next
    stretch.
 4. A wave can be through when its last host can be, and not before `concurrency` hosts at once can have done the work:
-   for every moment, what cannot begin before it takes at least its expected time divided by `concurrency`.
+   for every moment, what cannot begin before it takes at least its expected time divided by `concurrency`. The same
+   holds for the hosts under each bound (`liftlock.bounds`): of a site, a customer, a redundancy group.
 5. What a plan promises of a stretch longer than a week (`always`) is whole days, until the host can be through.
 6. The plan can be finished when its last wave is through and has baked. When a host has no slot at all, not all can
    be through, and there is no finish.
@@ -21,11 +25,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby, repeat
 from operator import attrgetter
 from typing import NamedTuple
 
+from liftlock.bounds import Key, bounds_of
 from liftlock.model import Exclusion, Fleet, Outcome, Plan, PlannedCustomer, PlannedHost, Policy, ReleaseKind, Window
 from liftlock.wall_clock import shown
 from liftlock.window import HORIZON, Rules, clock_note, first_fit, occurrences, rules_for, why_blocked
@@ -33,8 +38,14 @@ from liftlock.window import HORIZON, Rules, clock_note, first_fit, occurrences, 
 AND_BACK = 2
 """A host needs its upgrade's expected time so many times: for the upgrade and, should it fail, for the rollback."""
 
-_DAY, _WEEK = timedelta(days=1), timedelta(weeks=1)
+TO_TELL = timedelta(hours=4)
+"""How long a release manager has, at least, from the plan to the moment when customers must have been told: half a
+working day."""
+
+_HOUR, _DAY, _WEEK = timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
 _Group = tuple[str, str | None]
+_ALL: Key = ()
+"""What `policy.concurrency` bounds, beside the bounds on some of the hosts."""
 
 
 class _Place(NamedTuple):
@@ -54,11 +65,14 @@ class Blocked:
 
 @dataclass(frozen=True)
 class Openings:
-    """When the hosts of a fleet may be worked on for one release; worked out once per customer, group and need."""
+    """When the hosts of a fleet may be worked on for one product; worked out once per customer, group and need.
+
+    `kinds` are those of all releases that the plan is about: the one with the longest lead time counts.
+    """
 
     fleet: Fleet
     product: str
-    kind: ReleaseKind
+    kinds: frozenset[ReleaseKind]
     policy: Policy
     now: datetime
     waived: bool = False
@@ -68,13 +82,18 @@ class Openings:
 
     def lead(self, customer: str) -> timedelta:
         """How long before the work this customer must be told; nothing when the notice was waived."""
-        return timedelta() if self.waived else self.policy.lead(self.kind, self.fleet.customers[customer].tier)
+        tier = self.fleet.customers[customer].tier
+        return timedelta() if self.waived else max(self.policy.lead(kind, tier) for kind in self.kinds)
+
+    def earliest(self, customer: str) -> datetime:
+        """The first moment at which work may begin for this customer."""
+        return first_start(self.now, self.lead(customer))
 
     def slot(self, group: _Group, needed: timedelta, work: str) -> Window | Blocked:
         """The first stretch with room for what is needed, or why there is none; `work` says what needs so long."""
         key = group, needed
         if key not in self._slots:
-            after = self.now + self.lead(group[0])
+            after = self.earliest(group[0])
             self._slots[key] = first_fit(self.stretches(group), needed) or Blocked(
                 why_blocked(self.rules(group), needed, work, after)
             )
@@ -89,7 +108,7 @@ class Openings:
     def stretches(self, group: _Group) -> tuple[Window, ...]:
         """When the group may be worked on, from the end of its customer's lead time to the horizon."""
         if group not in self._stretches:
-            self._stretches[group] = occurrences(self.rules(group), self.now + self.lead(group[0]))
+            self._stretches[group] = occurrences(self.rules(group), self.earliest(group[0]))
         return self._stretches[group]
 
     def at_once(self, customer: str) -> int:
@@ -109,38 +128,54 @@ class Openings:
                 start += needed / AND_BACK
 
 
-def in_time(draft: Plan, openings: Openings) -> tuple[Plan, tuple[Exclusion, ...]]:
-    """The draft, whose hosts stand in waves, with their windows, its customers and its finish.
+def first_start(planned_at: datetime, lead: timedelta) -> datetime:
+    """The first moment at which work can begin that is announced `lead` ahead, by a plan of that moment (rule 1)."""
+    if not lead:
+        return planned_at
+    soonest = planned_at.astimezone(UTC) + min(TO_TELL, lead)
+    full_hour = soonest.replace(minute=0, second=0, microsecond=0)
+    return (full_hour if full_hour == soonest else full_hour + _HOUR) + lead
+
+
+def in_time(draft: Plan, openings: Mapping[str, Openings]) -> tuple[Plan, tuple[Exclusion, ...]]:
+    """The draft, whose hosts stand in waves, with their windows, its customers and its finish; openings by product.
 
     When there are hosts that find no slot once their wave is ready, those, and the draft as it was.
     """
-    groups = {host.name: host.group for host in openings.fleet.hosts if host.group}
+    own = openings[draft.product]
+    groups = {host.name: host.group for host in own.fleet.hosts if host.group}
+    bounds = bounds_of(draft)
     ready = through = draft.created_at
     found: list[tuple[PlannedHost, _Place]] = []
     late: list[Exclusion] = []
     for _, wave in groupby(draft.hosts, key=attrgetter("wave")):
-        places: dict[tuple[_Group, timedelta], Iterator[_Place]] = {}
-        work: dict[datetime, timedelta] = defaultdict(timedelta)
+        places: dict[tuple[str, _Group, timedelta], Iterator[_Place]] = {}
+        work: dict[Key, dict[datetime, timedelta]] = defaultdict(lambda: defaultdict(timedelta))
+        everywhere = work[_ALL]
         for host in wave:
-            group = host.customer, groups.get(host.name)
-            kind = group, host.needed
+            group = host.customer, groups.get(host.machine) if groups else None
+            kind = host.product, group, host.needed
             if kind not in places:
-                places[kind] = openings.places(group, host.needed, ready)
+                places[kind] = openings[draft.product_of(host)].places(group, host.needed, ready)
             if place := next(places[kind], None):
                 found.append((host, place))
                 expected = host.needed / AND_BACK
-                work[place.start] += expected
+                everywhere[place.start] += expected
+                for bound in bounds.keys.get(host.name, ()):
+                    work[bound][place.start] += expected
                 through = max(through, place.start + expected)
             else:
-                late.append(_late(host, group, ready, openings))
-        through = max([through, *_capacity_through(work, draft.policy.concurrency)])
+                late.append(_late(host, group, ready, openings[draft.product_of(host)]))
+        for bound, starts in work.items():
+            at_once = bounds.limits.get(bound, draft.policy.concurrency)
+            through = max([through, *_capacity_through(starts, at_once)])
         ready = through + draft.policy.bake
     if late:
         return draft, tuple(late)
     placed = tuple(_placed(host, place) for host, place in found)
     blocked = any(left.outcome is Outcome.DEFERRED for left in draft.exclusions)
     finish = None if blocked or not placed else ready
-    return replace(draft, hosts=placed, customers=tuple(_customers(placed, openings)), finish=finish), ()
+    return replace(draft, hosts=placed, customers=tuple(_customers(placed, own)), finish=finish), ()
 
 
 def blocked_lines(plan: Plan) -> list[str]:
@@ -178,7 +213,7 @@ def _placed(host: PlannedHost, place: _Place) -> PlannedHost:
 
 def _late(host: PlannedHost, group: _Group, ready: datetime, openings: Openings) -> Exclusion:
     zone = openings.rules(group).zone
-    limit = shown(openings.now + openings.lead(host.customer) + HORIZON, zone).date()
+    limit = shown(openings.earliest(host.customer) + HORIZON, zone).date()
     if next(openings.places(group, host.needed, ready), None):
         why = f"the hosts before it fill every window, {openings.at_once(host.customer)} at once"
     else:
@@ -187,12 +222,12 @@ def _late(host: PlannedHost, group: _Group, ready: datetime, openings: Openings)
     return Exclusion(host.name, host.customer, Outcome.DEFERRED, f"no slot before {limit}: {why}")
 
 
-def _capacity_through(work: Mapping[datetime, timedelta], concurrency: int) -> Iterator[datetime]:
+def _capacity_through(work: Mapping[datetime, timedelta], at_once: int) -> Iterator[datetime]:
     """For each start of work, when so many hosts at once can have done all that starts from there on."""
     left = timedelta()
     for start in sorted(work, reverse=True):
         left += work[start]
-        yield start + left / concurrency
+        yield start + left / at_once
 
 
 def _customers(hosts: Iterable[PlannedHost], openings: Openings) -> Iterator[PlannedCustomer]:

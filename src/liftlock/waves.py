@@ -49,7 +49,7 @@ def in_rollout_order(fleet: Fleet, planned: Iterable[PlannedHost]) -> list[Plann
     systems = {host.name: str(host.facts.get("os", "")) for host in fleet.hosts}
     kinds: dict[_Kind, list[PlannedHost]] = {}
     for host in planned:
-        kind = host.customer, host.site, systems[host.name], host.observed, len(host.hops)
+        kind = host.customer, host.site, systems[host.machine], host.observed, len(host.hops)
         kinds.setdefault(kind, []).append(host)
     first_of_kind = {hosts[0].name: kind for kind, hosts in kinds.items()}
     sites = {

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from liftlock.adapters.letters import make_letters
-from liftlock.adapters.manual import make_manual, manual_attachment
+from liftlock.adapters import letters as desk
+from liftlock.adapters.manual import Manual, Writer, attachments
+from liftlock.adapters.manual_pdf import Press
 from liftlock.adapters.rendering import environment
+from liftlock.ledger import Entry, Fact, Planned
 from liftlock.model import (
     Artifact,
     Catalogue,
@@ -25,7 +30,9 @@ from liftlock.model import (
     ReleaseKind,
     Window,
 )
-from liftlock.notice import Letter, customers
+from liftlock.notice import Letter, customers, share
+from liftlock.owed import Case, Debt, addressed, owed
+from liftlock.plan_document import to_document
 from liftlock.settings import Vendor
 
 CHAPTERS = Path(__file__).parents[2] / "manuals"
@@ -117,10 +124,46 @@ PLAN = Plan(
 )
 
 
+def written(customer: Customer, plan: Plan = PLAN, chapters: Path = CHAPTERS) -> Manual:
+    return Writer(chapters, VENDOR, environment()).write(share(plan, customer, FLEET, CATALOGUE))
+
+
 def manual_of(customer: Customer, plan: Plan = PLAN) -> bytes:
-    return make_manual(plan, customer, FLEET, CATALOGUE, chapters=CHAPTERS, vendor=VENDOR, templates=environment())
+    return Writer(CHAPTERS, VENDOR, environment()).page(written(customer, plan))
 
 
-def letters(plan: Plan = PLAN, fleet: Fleet = FLEET) -> list[Letter]:
-    manuals = {c.name: manual_attachment(plan, c, manual_of(c)) for c in customers(PLAN, FLEET)}
-    return make_letters(plan, fleet, CATALOGUE, vendor=VENDOR, sender=SENDER, manuals=manuals, templates=environment())
+@cache
+def pdf_of(customer: str) -> bytes:
+    return Press(CHAPTERS, environment()).pdf(written(FLEET.customers[customer]))
+
+
+def entries(plan: Plan, *facts: Fact, at: datetime | None = None) -> tuple[Entry, ...]:
+    """The record of a plan: that it was made, and these facts, a minute apart from `at` on."""
+    begun = at or plan.created_at
+    recorded: list[Fact] = [Planned(document=to_document(plan)), *facts]
+    return tuple(
+        Entry(seq, begun + timedelta(minutes=seq), plan.id, fact, "", "") for seq, fact in enumerate(recorded, start=1)
+    )
+
+
+def case(plan: Plan = PLAN, *facts: Fact, fleet: Fleet = FLEET, **more: Any) -> Case:
+    return Case(plan, entries(plan, *facts), {one.name: one for one in customers(plan, fleet)}, **more)
+
+
+def writer(of: Case, fleet: Fleet = FLEET, templates: Path | None = None) -> desk.Writer:
+    manuals = {
+        one.name: attachments(written(one), manual_of(one), pdf_of(one.name))[:1] for one in customers(PLAN, FLEET)
+    }
+    return desk.Writer(of, fleet, [CATALOGUE], VENDOR, SENDER, environment(templates), manuals)
+
+
+def letters_of(of: Case, debts: Iterable[Debt], fleet: Fleet = FLEET, templates: Path | None = None) -> list[Letter]:
+    """The letters of these debts, as they are sent."""
+    made, found = writer(of, fleet, templates), addressed(of, debts, "quayside.example")
+    return [made.letter(identity, debt, contact) for identity, (debt, contact) in found.items()]
+
+
+def letters(plan: Plan = PLAN, fleet: Fleet = FLEET, templates: Path | None = None) -> list[Letter]:
+    """The announcements of a plan."""
+    of = case(plan, fleet=fleet)
+    return letters_of(of, owed(of, plan.created_at, timedelta(hours=24)), fleet, templates)

@@ -103,9 +103,9 @@ class Box:
 
     def start(self, phase: str, **changes: str) -> subprocess.Popen[bytes]:
         artifact = {"LL_SHA256": hashlib.sha256(self.artifact).hexdigest(), "LL_LENGTH": str(len(self.artifact))}
-        text = shlex.split(command(phase, self.settings | artifact | changes))[2]
+        words = shlex.split(command(phase, self.settings | artifact | changes))
         return subprocess.Popen(
-            [*self.shell, "-c", text],
+            [*self.shell, *words[1:]],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={"PATH": self.path, "LANG": "C.UTF-8"},

@@ -21,11 +21,12 @@ import pytest
 PORT = 5432  # only names the socket; the server does not listen on the network
 
 
-@dataclass(frozen=True)
+@dataclass
 class Postgres:
-    """A running server, reached through a Unix socket in `directory`."""
+    """A server, reached through a Unix socket in `directory`; `command` starts it."""
 
     directory: Path
+    command: list[str]
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def url(self, database: str) -> str:
@@ -37,6 +38,24 @@ class Postgres:
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}".encode())
         return self.url(name)
+
+    def start(self) -> None:
+        """Run it, and wait until it answers; after `break_down` it first recovers what it had promised."""
+        with (self.directory / "log").open("ab") as log:
+            self.process = subprocess.Popen(self.command, cwd=self.directory, stdout=log, stderr=log)
+        _await(self.process, self)
+
+    def break_down(self) -> None:
+        """Stop without finishing anything, as `pg_ctl stop -m immediate` does."""
+        self._stop(signal.SIGQUIT)
+
+    def stop(self) -> None:
+        """Stop in order; does not wait for clients ("fast")."""
+        self._stop(signal.SIGINT)
+
+    def _stop(self, how: signal.Signals) -> None:
+        self.process.send_signal(how)
+        self.process.wait(timeout=30)
 
 
 @pytest.fixture(scope="session")
@@ -57,16 +76,12 @@ def running_postgres(*options: str) -> Iterator[Postgres]:
             [*as_user, initdb, "-D", cluster, "-U", "postgres", "-E", "UTF8", "--locale=C", "-A", "trust", "--no-sync"]
         )
         listen = ["-k", str(directory), "-p", str(PORT), "-c", "listen_addresses="]
-        with (directory / "log").open("wb") as log:
-            command = [*as_user, postgres, "-D", cluster, *listen, *options]
-            process = subprocess.Popen(command, cwd=directory, stdout=log, stderr=log)
+        server = Postgres(directory, [*as_user, postgres, "-D", cluster, *listen, *options])
         try:
-            server = Postgres(directory)
-            _await(process, server)
+            server.start()
             yield server
         finally:
-            process.send_signal(signal.SIGINT)  # "fast": does not wait for clients
-            process.wait(timeout=30)
+            server.stop()
     finally:
         shutil.rmtree(directory)
 

@@ -75,7 +75,7 @@ def test_problems_of_all_manifests_come_together(workspace: Path) -> None:
 @pytest.mark.parametrize("name", ["boat", "../boathouse", "", "Boathouse"])
 def test_an_unknown_product_is_refused_with_those_there_are(workspace: Path, name: str) -> None:
     assert refusal(files.load_catalogue, workspace, name).endswith("no such product; releases/ has: boathouse")
-    assert "releases/ has: boathouse" in refusal(files.input_hashes, workspace, name, "demo")
+    assert "releases/ has: boathouse" in refusal(files.input_hashes, workspace, [name], "demo")
 
 
 def test_a_product_without_its_files_is_refused(workspace: Path) -> None:
@@ -125,7 +125,7 @@ def test_the_workspace_is_found_from_any_folder_below(
 
 def test_input_hashes_name_the_exact_bytes_of_every_file_a_plan_is_made_from(workspace: Path) -> None:
     (workspace / "liftlock.yaml").write_text("# ours\n", encoding="utf-8")
-    hashes = files.input_hashes(workspace, "boathouse", "demo")
+    hashes = files.input_hashes(workspace, ["boathouse"], "demo")
     assert hashes == {
         name: hashlib.sha256((workspace / name).read_bytes()).hexdigest()
         for name in (
@@ -138,7 +138,7 @@ def test_input_hashes_name_the_exact_bytes_of_every_file_a_plan_is_made_from(wor
     }
     with (workspace / "inventories/demo.yaml").open("a", encoding="utf-8") as inventory:
         inventory.write("\n")
-    changed = files.input_hashes(workspace, "boathouse", "demo")
+    changed = files.input_hashes(workspace, ["boathouse"], "demo")
     assert {name for name in hashes if hashes[name] != changed[name]} == {"inventories/demo.yaml"}
 
 

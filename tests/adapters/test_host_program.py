@@ -34,7 +34,7 @@ def test_an_upgrade_ends_with_the_new_version_current_and_answering(box: Box):
     assert answers.wants == len(box.artifact)
     assert box.current == f"releases/{NEW}"
     assert f'"version": "{NEW}"' in box.answering().decode()
-    assert box.journal == ["3f2a 1 upgrade begin", "3f2a 1 upgrade switched"]
+    assert box.journal == ["3f2a 1 upgrade begin 1.5.0 1.6.0", "3f2a 1 upgrade switched"]
     assert "starting 1.6.0 instead of 1.5.0" in answers.log
     assert sorted(path.name for path in (box.base / "releases").iterdir()) == [OLD, NEW]
     assert (box.base / ".liftlock").stat().st_mode & 0o777 == 0o700
@@ -169,7 +169,7 @@ def test_roll_back_makes_the_old_release_current_and_verifies_it(box: Box):
     assert (answers.values["result"], answers.values["version"]) == ("switched", OLD)
     assert box.current == f"releases/{OLD}"
     assert OLD in box.answering().decode()
-    assert box.journal[-2:] == ["3f2a 2 roll_back begin", "3f2a 2 roll_back switched"]
+    assert box.journal[-2:] == ["3f2a 2 roll_back begin 1.6.0 1.5.0", "3f2a 2 roll_back switched"]
     before = box.pid
     assert box.run("roll_back", **back).values["result"] == "switched"
     assert box.pid == before

@@ -254,7 +254,7 @@ def test_the_hashes_cover_every_file_that_was_read_and_what_a_program_printed(wo
         "inventories/river.yaml",
         "releases/boathouse/product.yaml",
     )
-    hashes = files.input_hashes(workspace, "boathouse", "river")
+    hashes = files.input_hashes(workspace, ["boathouse"], "river")
     assert hashes == {name: hashed(name) for name in read}
     assert list(hashes) == sorted(hashes)
     program(workspace, 'echo >> ran; echo "{\\"hosts\\": []}"')
@@ -264,6 +264,6 @@ def test_the_hashes_cover_every_file_that_was_read_and_what_a_program_printed(wo
         "inventories/river.yaml": hashed("inventories/river.yaml"),
         "program ./bin/inventory --prod": hashlib.sha256(b'{"hosts": []}\n').hexdigest(),
     }
-    hashes = files.input_hashes(workspace, "boathouse", "river", of_fleet)
+    hashes = files.input_hashes(workspace, ["boathouse"], "river", of_fleet)
     assert (workspace / "ran").read_text() == "\n", "the hash is that of the one run that the fleet was read from"
-    assert hashes == files.input_hashes(workspace, "boathouse", "river")
+    assert hashes == files.input_hashes(workspace, ["boathouse"], "river")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, get_args
 import psycopg
 import pytest
 from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import Pool
 
 from liftlock.adapters.db import HEAD, MIGRATIONS, SqlLedger, open_ledger
@@ -30,6 +32,7 @@ from liftlock.ledger import (
     Baking,
     Consented,
     Delivered,
+    Drilled,
     Ended,
     Entry,
     Fact,
@@ -76,6 +79,7 @@ FACTS: list[Fact] = [
     Started(host="h1", attempt=1, action=Action.UPGRADE, from_version="4.1", to_version="4.2", session="s1"),
     Voided(host="h1", attempt=1, cause="connection refused"),
     Switched(host="h1", attempt=2, version="4.2", seconds=31.25),
+    Drilled(host="h1", attempt=2, version="4.1"),
     WaveOpened(wave=2, hosts=("h1", "h2")),
     Baking(wave=1, session="s1"),
     Ailing(host="h1", cause="unhealthy", detail='said "no" \\ \n\x00 twice: 100% :bound ✗'),
@@ -206,6 +210,30 @@ def test_a_claim_is_refused_with_its_holder_and_only_for_the_same_plan_host_and_
     ledger.append("p1", Switched(host="h1", attempt=1, version="2"), NOON)
     assert next(ledger.entries()) == held
     assert verify_chain(ledger.entries()) == 5
+
+
+def test_facts_written_together_follow_one_another_and_share_their_time(ledger: SqlLedger) -> None:
+    ledger.append("p1", Opened(session="s1", controller="build-7"), NOON)
+    assert ledger.append_all("p1", [], NOON) == []
+    written = ledger.append_all("p1", [started("h1"), Finished(), started("h2")], NOON + timedelta(seconds=1))
+    assert [entry.seq for entry in written] == [2, 3, 4]
+    assert [entry.fact for entry in written] == [started("h1"), Finished(), started("h2")]
+    assert {entry.at for entry in written} == {NOON + timedelta(seconds=1)}
+    assert list(ledger.entries(after=1)) == written
+    assert verify_chain(ledger.entries()) == 4
+
+
+def test_of_facts_written_together_all_are_kept_or_none(ledger: SqlLedger) -> None:
+    ledger.append("p1", started("h2", session="night-shift"), NOON)
+    with pytest.raises(LockedError, match="attempt 1 on host h2 is already held by session night-shift"):
+        ledger.append_all("p1", [started("h1"), Finished(), started("h2"), started("h3")], NOON)
+    with pytest.raises(LedgerError):  # one batch cannot claim an attempt twice
+        ledger.append_all("p1", [started("h4"), started("h4", session="s2")], NOON)
+    with pytest.raises(LedgerError, match="cannot be recorded"):
+        ledger.append_all("p1", [started("h1"), Halted(reason="\udc80")], NOON)
+    assert [entry.fact for entry in ledger.entries()] == [started("h2", session="night-shift")]
+    assert [entry.seq for entry in ledger.append_all("p1", [started("h1"), started("h3")], NOON)] == [2, 3]
+    assert verify_chain(ledger.entries()) == 3
 
 
 def test_of_two_threads_that_claim_one_attempt_exactly_one_wins(ledger: SqlLedger) -> None:
@@ -365,8 +393,8 @@ def test_a_forged_entry_is_found_though_the_triggers_were_dropped(url: str, ledg
         drop = "DROP TRIGGER entries_no_update"
     else:
         drop = "ALTER TABLE entries DISABLE TRIGGER entries_append_only"
-    raw(url, drop, """UPDATE entries SET body = '{"fact":"finished"}' WHERE seq = 14""")
-    with pytest.raises(LedgerError, match="entry 14 was changed"):
+    raw(url, drop, """UPDATE entries SET body = '{"fact":"finished"}' WHERE seq = 15""")
+    with pytest.raises(LedgerError, match="entry 15 was changed"):
         verify_chain(ledger.entries())
     raw(url, "UPDATE entries SET at = 'yesterday' WHERE seq = 3")
     with pytest.raises(LedgerError, match="entry 3 was changed"):
@@ -394,7 +422,11 @@ def statements_while(work: Callable[[], None]) -> list[str]:
 
 def test_a_second_opening_asks_for_the_revision_and_does_nothing_else(url: str) -> None:
     assert any("CREATE TABLE entries" in statement for statement in statements_while(lambda: open_ledger(url).close()))
-    assert statements_while(lambda: open_ledger(url).close()) == ["SELECT version_num FROM ledger_version"]
+    asked, *waited = statements_while(lambda: open_ledger(url).close())
+    assert asked == "SELECT version_num FROM ledger_version"
+    assert [re.findall(r"\w+_lock\b", statement) for statement in waited if "timeout" not in statement] == (
+        [["pg_advisory_xact_lock"]] if url.startswith("postgresql") else []
+    )
     check = "import sys; from liftlock.adapters.db import open_ledger; open_ledger(sys.argv[1]); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", check, url], capture_output=True, text=True, check=True).stdout
     assert "liftlock.adapters.db" in loaded.split()
@@ -575,6 +607,30 @@ def test_a_lock_that_another_process_keeps_is_one_clear_line(url: str, monkeypat
                 ledger.append("p1", Finished(), NOON)
             assert list(ledger.entries()) == [written]
         assert ledger.append("p1", Finished(), NOON).seq == 2
+
+
+def test_a_writer_that_goes_silent_in_the_middle_of_an_append_does_not_keep_the_others_out(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("liftlock.adapters.database.WAIT_SECONDS", 2)
+    url = postgres.new_database()
+    with open_ledger(url) as silent, open_ledger(url) as other:
+        with silent._engine.connect() as connection:
+            connection.begin()
+            assert other.append("p1", Finished(), NOON).seq == 1
+            with pytest.raises(DBAPIError):
+                connection.exec_driver_sql("SELECT 1")
+        assert silent.append("p1", Finished(), NOON).seq == 2
+
+
+def test_an_entry_is_on_the_servers_disk_before_it_is_acknowledged(postgres: Postgres) -> None:
+    url = postgres.new_database()
+    raw(url, f"ALTER DATABASE {url.partition('@/')[2].partition('?')[0]} SET synchronous_commit = off")
+    with open_ledger(url) as ledger, ledger._engine.begin() as connection:
+        assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+    raw(url, f"ALTER DATABASE {url.partition('@/')[2].partition('?')[0]} SET synchronous_commit = remote_apply")
+    with open_ledger(url) as ledger, ledger._engine.begin() as connection:
+        assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "remote_apply"
 
 
 @contextmanager

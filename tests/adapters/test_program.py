@@ -26,17 +26,17 @@ def fed(data: bytes) -> Answers:
 def test_the_command_is_one_sh_program_that_fits_well_into_one_argument():
     text = command("upgrade", {"LL_NONCE": NONCE, "LL_BASE": "/opt/boathouse"})
     words = shlex.split(text)
-    assert words[:2] == ["sh", "-c"]
-    assert len(words) == 3
-    assert "LL_PHASE=upgrade\n" in words[2]
-    assert "\n#" not in words[2]
+    assert words[:4] == ["sh", "-c", 'eval "$1"', "liftlock"]
+    assert len(words) == 5
+    assert "LL_PHASE=upgrade\n" in words[4]
+    assert "\n#" not in words[4]
     assert len(text) < 28 * 1024
 
 
 @given(value=st.text(alphabet=st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
 def test_any_value_reaches_the_host_as_it_is(value):
     text = command("probe", {"LL_NONCE": NONCE, "LL_BASE": value, "LL_ENV_MOTTO": value})
-    settings = shlex.split(text)[2].partition("set -u\n")[0].partition("method_tools() {")[0]
+    settings = shlex.split(text)[4].partition("set -u\n")[0].partition("method_tools() {")[0]
     show = settings + 'product_environment; printf "%s\\0" "$LL_BASE" "$MOTTO"'
     seen = subprocess.run(["dash", "-c", show], capture_output=True, check=True).stdout
     assert seen == f"{value}\0{value}\0".encode()

@@ -5,6 +5,9 @@ import email
 import logging
 import socket
 import ssl
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -12,32 +15,73 @@ from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.policy import default
 from functools import cache
-from ipaddress import ip_address
+from mailbox import Maildir
 from pathlib import Path
+from threading import Thread
+from types import ModuleType
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from icalendar import Calendar
+from icalendar import Calendar, Event
 
-from adapters.announced_plan import ADA, SENDER
-from adapters.announced_plan import letters as write_letters
+from adapters import certificates
+from liftlock.adapters.mail_password import mail_password
 from liftlock.adapters.smtp import SmtpMailer
 from liftlock.errors import InputError
-from liftlock.model import Contact, NoticeState
-from liftlock.notice import Delivery, Letter
+from liftlock.model import Contact, NoticeKind, NoticeState
+from liftlock.notice import Attachment, Delivery, Letter
 from liftlock.settings import MailSecurity, SmtpSettings
 
 SENT, REFUSED, FAILED, AMBIGUOUS = NoticeState.SENT, NoticeState.REFUSED, NoticeState.FAILED, NoticeState.AMBIGUOUS
 PASSWORD = "correct-horse-battery"
+SENDER = "Quayside Software <releases@quayside.example>"
+ADA = Contact(name="Ada Lovelace", email="ada@harbour.example")
+GRACE = Contact(name="Grace Hopper", email="grace@harbour.example")
+WANG = Contact(name="王芳", email="wang.fang@lake.example")
 
 
-letters = cache(write_letters)
+@cache
+def letters() -> list[Letter]:
+    """One in Chinese with an invite and a manual, two in English."""
+    invite = Attachment("invite.ics", "text/calendar; method=REQUEST", _invite())
+    manual = Attachment("boathouse-1.6.0-lake.zh-CN.html", "text/html", "<h1>船坞预订升级手册</h1>\n".encode())
+    chinese = Letter(
+        message_id="<wang@quayside.example>",
+        customer="lake",
+        kind=NoticeKind.ANNOUNCED,
+        recipient=WANG,
+        subject="船坞预订 1.6.0 升级通知，2026 年 11 月 29 日，请提前做好准备并留意停机时间",
+        text="尊敬的王芳：\n\n我们将升级 lake-1。\n",
+        html="<p>尊敬的王芳：</p>\n<p>我们将升级 lake-1。</p>\n",
+        attachments=(invite, manual),
+        language="zh-CN",
+    )
+    english = replace(
+        chinese,
+        message_id="<ada@quayside.example>",
+        recipient=ADA,
+        subject="Boathouse 1.6.0 on 28 November",
+        text="Dear Ada,\n\nwe upgrade harbour-1.\n",
+        html="<p>Dear Ada,</p>\n",
+        attachments=(invite,),
+        language="en",
+    )
+    return [chinese, english, replace(english, message_id="<grace@quayside.example>", recipient=GRACE)]
+
+
+def _invite() -> bytes:
+    event, calendar = Event(), Calendar()
+    event.add("uid", "1@quayside.example")
+    event.add("dtstamp", datetime(2026, 11, 16, 8, 30, tzinfo=UTC))
+    event.add("dtstart", datetime(2026, 11, 28, 22, tzinfo=ZoneInfo("Asia/Shanghai")))
+    event.add("summary", "船坞预订 1.6.0")
+    calendar.add("method", "REQUEST")
+    calendar.add_component(event)
+    calendar.add_missing_timezones()
+    return bytes(calendar.to_ical())
 
 
 @dataclass
@@ -91,7 +135,14 @@ def open_office(office: PostOffice, **options: Any) -> Iterator[SmtpSettings]:
     controller = Controller(office, hostname="127.0.0.1", port=free_port(), **options)
     controller.start()
     try:
-        yield SmtpSettings(host="127.0.0.1", port=controller.port, sender=SENDER, security=MailSecurity.NONE)
+        yield SmtpSettings(
+            host="127.0.0.1",
+            port=controller.port,
+            sender=SENDER,
+            security=MailSecurity.NONE,
+            timeout=timedelta(seconds=5),
+            retry_for=timedelta(milliseconds=100),
+        )
     finally:
         controller.stop()
 
@@ -194,11 +245,19 @@ def test_a_busy_server_is_asked_again_but_not_for_ever() -> None:
     office = PostOffice(busy=2)
     with open_office(office) as settings:
         assert states(send(settings, letter())) == [SENT]
-    office = PostOffice(busy=3)
+    office = PostOffice(busy=10**6)
     with open_office(office) as settings:
         deliveries = send(settings, letter(1), letter(2))
-    assert states(deliveries) == [FAILED, SENT]
-    assert deliveries[0].detail == "451 4.7.1 come back later"
+    assert states(deliveries) == [FAILED, FAILED]
+    assert deliveries[1].detail == "451 4.7.1 come back later"
+
+
+def test_a_thousand_letters_share_one_patience() -> None:
+    office = PostOffice(busy=10**6)
+    with open_office(office) as settings:
+        send(settings, *(letter(number) for number in range(1000)))
+    asked = 10**6 - office.busy
+    assert 1000 < asked < 1500
 
 
 @pytest.mark.parametrize(("answer", "state"), [("554 5.7.1 looks like spam", REFUSED), ("452 4.3.1 full", FAILED)])
@@ -257,34 +316,16 @@ def test_each_letter_is_answered_for_before_the_next_one_is_taken() -> None:
 @dataclass(frozen=True)
 class Certificate:
     file: Path
+    ca_file: Path
     context: ssl.SSLContext
 
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Certificate:
-    """Made by itself: nobody vouches for it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
+    """Of an authority that the system does not know."""
+    ours = certificates.authority()
     file = tmp_path / "certificate.pem"
-    file.write_bytes(
-        made.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    return Certificate(file, context)
+    return Certificate(file, certificates.write(ours, tmp_path / "ca.pem"), certificates.server_context(ours, file))
 
 
 def clerk(server: Any, session: Session, envelope: Envelope, mechanism: str, credentials: Any) -> AuthResult:
@@ -298,14 +339,14 @@ def test_a_certificate_nobody_vouches_for_is_refused_before_the_password_is_said
         secure = replace(settings, security=MailSecurity.STARTTLS, username="desk")
         deliveries = send(secure, letter(1), letter(2), password=PASSWORD)
     assert states(deliveries) == [FAILED, FAILED]
-    assert "certificate that is not trusted" in deliveries[1].detail
+    assert "the certificate is not trusted" in deliveries[1].detail
     assert office.taken == []
 
 
 def test_with_a_trusted_certificate_the_mailer_signs_in_and_sends(
     certificate: Certificate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.file))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.ca_file))
     office = PostOffice()
     with open_office(
         office, tls_context=certificate.context, authenticator=clerk, auth_required=True, require_starttls=True
@@ -317,7 +358,7 @@ def test_with_a_trusted_certificate_the_mailer_signs_in_and_sends(
 def test_a_wrong_password_fails_every_letter_and_is_never_repeated(
     certificate: Certificate, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.file))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.ca_file))
     caplog.set_level(logging.DEBUG)
     with open_office(PostOffice(), tls_context=certificate.context, authenticator=clerk) as settings:
         secure = replace(settings, security=MailSecurity.STARTTLS, username="desk")
@@ -348,11 +389,11 @@ def test_tls_from_the_first_byte_is_verified_too(certificate: Certificate, monke
         async with server:
             settings = SmtpSettings("127.0.0.1", SENDER, server.sockets[0].getsockname()[1], MailSecurity.TLS)
             strange = await asyncio.to_thread(send, settings, letter())
-            monkeypatch.setenv("SSL_CERT_FILE", str(certificate.file))
+            monkeypatch.setenv("SSL_CERT_FILE", str(certificate.ca_file))
             return strange, await asyncio.to_thread(send, settings, letter())
 
     strange, trusted = asyncio.run(serve())
-    assert "certificate that is not trusted" in strange[0].detail
+    assert "the certificate is not trusted" in strange[0].detail
     assert "not today" in trusted[0].detail
 
 
@@ -373,3 +414,245 @@ def test_settings_that_are_unsafe_or_cannot_work_are_refused_without_saying_the_
     with pytest.raises(InputError, match=complaint) as caught:
         SmtpMailer(settings, password)
     assert password is None or password not in str(caught.value)
+
+
+def test_a_private_authority_is_trusted_by_its_file_and_then_the_systems_are_not(
+    certificate: Certificate, tmp_path: Path
+) -> None:
+    strange = certificates.write(certificates.authority(), tmp_path / "strange.pem")
+    elsewhere = certificates.authority()
+    other_host = certificates.server_context(elsewhere, tmp_path / "other.pem", "127.0.0.2")
+    office = PostOffice()
+    with open_office(office, tls_context=certificate.context, require_starttls=True) as settings:
+        secure = replace(settings, security=MailSecurity.STARTTLS, ca_file=certificate.ca_file)
+        assert states(send(secure, letter(1))) == [SENT]
+        assert states(send(replace(secure, ca_file=strange), letter(2))) == [FAILED]
+        assert states(send(replace(secure, ca_file=None), letter(3))) == [FAILED]
+    with open_office(office, tls_context=other_host) as settings:
+        ca_file = certificates.write(elsewhere, tmp_path / "elsewhere.pem")
+        (delivery,) = send(replace(settings, security=MailSecurity.STARTTLS, ca_file=ca_file), letter(4))
+    assert "not valid for '127.0.0.1'" in delivery.detail
+    assert len(office.taken) == 1
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_ca_file_that_cannot_be_used_is_told_before_any_letter(tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(InputError, match=r"smtp\.ca_file: .*ca\.pem"):
+        SmtpMailer(SmtpSettings(host="127.0.0.1", sender=SENDER, ca_file=file), None)
+
+
+@pytest.mark.parametrize("security", [MailSecurity.STARTTLS, MailSecurity.TLS])
+def test_letters_reach_a_server_process_over_tls(
+    security: MailSecurity, certificate: Certificate, tmp_path: Path
+) -> None:
+    port, prefix = free_port(), "tls" if security is MailSecurity.STARTTLS else "smtps"
+    command = [sys.executable, "-m", "aiosmtpd", "-n", "-l", f"127.0.0.1:{port}"]
+    command += [f"--{prefix}cert", str(certificate.file), f"--{prefix}key", str(certificate.file)]
+    command += ["-c", "aiosmtpd.handlers.Mailbox", str(tmp_path / "mail")]
+    settings = SmtpSettings("127.0.0.1", SENDER, port, security, ca_file=certificate.ca_file)
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
+        try:
+            until_it_listens(port)
+            deliveries = send(settings, *letters())
+        finally:
+            server.terminate()
+    assert states(deliveries) == [SENT] * 3
+    with_box = Maildir(tmp_path / "mail", create=False)
+    assert {message["Message-ID"] for message in with_box} == {one.message_id for one in letters()}
+    with_box.close()
+
+
+def until_it_listens(port: int) -> None:
+    for _ in range(200):
+        with socket.socket() as probe:
+            probe.settimeout(0.1)
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError("the server never listened")
+
+
+def test_long_lines_lone_dots_and_emoji_arrive_as_they_were_written() -> None:
+    office = PostOffice()
+    text = "a" * 5000 + "\n.\n..\n.hidden\nמוסך הסירות 🚣‍♀️ " + "升" * 3000 + "\n"
+    name = 'שרה 🚣‍♀️ van der Ößen, "Sally" <ops>'
+    with open_office(office) as settings:
+        sent = letter(1, Contact(name, "sara@harbour.example"))
+        assert states(send(settings, replace(sent, text=text, subject="升级 🚣‍♀️ " + "x" * 900))) == [SENT]
+    (message,) = office.messages()
+    plain = message.get_body(("plain",))
+    assert plain is not None
+    assert plain.get_content().splitlines() == text.splitlines()
+    assert message["To"].addresses[0].display_name.split() == name.split()  # folding may double a space
+    assert message["Subject"] == "升级 🚣‍♀️ " + "x" * 900
+    wire = office.taken[0].original_content or b""
+    assert wire.isascii()
+    assert max(map(len, wire.split(b"\r\n"))) <= 998
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda one: replace(one, recipient=Contact("Ada", "ädä@harbour.example")), "is not a mail address"),
+        (lambda one: replace(one, recipient=Contact("Ada", "ada@höfen.example")), "is not a mail address"),
+        (lambda one: replace(one, subject="x" * 2_000_000), "the subject has 2000000 characters"),
+        (lambda one: replace(one, recipient=Contact("x" * 2_000_000, "ada@harbour.example")), "2000000 characters"),
+    ],
+    ids=["local part", "domain", "subject", "name"],
+)
+def test_what_mail_cannot_carry_is_refused_in_words_and_stops_nobody(
+    spoil: Callable[[Letter], Letter], why: str
+) -> None:
+    office = PostOffice()
+    with open_office(office) as settings:
+        deliveries = send(settings, spoil(letter(1)), letter(2))
+    assert states(deliveries) == [REFUSED, SENT]
+    assert why in deliveries[0].detail
+    assert len(deliveries[0].detail) < 300
+
+
+def test_a_letter_larger_than_the_server_takes_is_refused_before_it_travels() -> None:
+    office = PostOffice()
+    with open_office(office, data_size_limit=2_000) as settings:
+        deliveries = send(settings, replace(letter(1), text="升" * 2_000), replace(letter(2), attachments=()))
+    assert states(deliveries) == [REFUSED, SENT]
+    assert deliveries[0].detail.startswith("552 ")
+
+
+Talk = list[tuple[bytes, bytes | None]]
+GREETING: Talk = [(b"", b"220 here\r\n"), (b"EHLO", b"250 here\r\n")]
+
+
+@contextmanager
+def scripted(*talks: Talk, timeout: float = 5) -> Iterator[SmtpSettings]:
+    """A server that says what stands in its script; None is hanging up. Each talk is one connection."""
+
+    def serve() -> None:
+        for talk in talks:
+            connection = listener.accept()[0]
+            with connection, connection.makefile("rb") as lines:
+                for awaited, answer in talk:
+                    for line in iter(lines.readline, b"") if awaited else ():
+                        if line.upper().startswith(awaited):
+                            break
+                    if answer is None:
+                        break
+                    connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=serve)
+        thread.start()
+        yield SmtpSettings(
+            host="127.0.0.1",
+            port=listener.getsockname()[1],
+            sender=SENDER,
+            security=MailSecurity.NONE,
+            timeout=timedelta(seconds=timeout),
+            retry_for=timedelta(seconds=5),
+        )
+        thread.join()
+
+
+MAIL: Talk = [(b"MAIL", b"250 ok\r\n"), (b"RCPT", b"250 ok\r\n")]
+WHOLE: Talk = [*GREETING, *MAIL, (b"DATA", b"354 go on\r\n"), (b".\r\n", b"250 taken\r\n"), (b"QUIT", b"221 bye\r\n")]
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        [(b"", None)],
+        [*GREETING, (b"MAIL", None)],
+        [*GREETING, (b"MAIL", b"250 ok\r\n"), (b"RCPT", None)],
+        [*GREETING, *MAIL, (b"DATA", None)],
+        [*GREETING, *MAIL, (b"DATA", b"what?\r\n"), (b"RSET", None)],
+        [*GREETING, *MAIL, (b"DATA", b"421 going down\r\n"), (b"RSET", None)],
+    ],
+    ids=["at once", "at MAIL", "at RCPT", "at DATA", "nonsense", "421"],
+)
+def test_a_connection_lost_before_the_content_is_made_anew_and_the_letter_is_sent_once(lost: Talk) -> None:
+    with scripted(lost, WHOLE) as settings:
+        assert states(send(settings, letter())) == [SENT]
+
+
+def test_a_connection_lost_between_the_end_and_its_answer_is_ambiguous_and_the_next_letter_goes_on() -> None:
+    lost = [*GREETING, *MAIL, (b"DATA", b"354 go on\r\n"), (b".\r\n", None)]
+    with scripted(lost, WHOLE) as settings:
+        deliveries = send(settings, letter(1), letter(2))
+    assert states(deliveries) == [AMBIGUOUS, SENT]
+    assert "broke after DATA" in deliveries[0].detail
+
+
+def test_a_server_that_falls_silent_after_the_content_leaves_the_letter_ambiguous_after_the_timeout() -> None:
+    silent = [*GREETING, *MAIL, (b"DATA", b"354 go on\r\n"), (b".\r\n", b""), (b"never", None)]
+    with scripted(silent, timeout=0.2) as settings:
+        (delivery,) = send(settings, letter())
+    assert delivery.state is AMBIGUOUS
+    assert "timed out" in delivery.detail
+
+
+def test_a_server_that_breaks_off_again_and_again_is_given_up() -> None:
+    broken = [*GREETING, (b"MAIL", None)]
+    with scripted(*[broken] * 5) as settings:
+        deliveries = send(settings, *(letter(number) for number in range(50)))
+    assert states(deliveries) == [FAILED] * 50
+    assert "broke 5 times in a row" in deliveries[-1].detail
+
+
+def test_a_login_that_is_refused_for_now_is_tried_again(certificate: Certificate) -> None:
+    answers = iter([AuthResult(success=False, handled=False, message="454 4.7.0 later"), AuthResult(success=True)])
+    with open_office(
+        PostOffice(), tls_context=certificate.context, authenticator=lambda *_: next(answers), auth_required=True
+    ) as settings:
+        secure = replace(settings, security=MailSecurity.STARTTLS, username="desk", ca_file=certificate.ca_file)
+        assert states(send(secure, letter(), password=PASSWORD)) == [SENT]
+
+
+LOGIN = SmtpSettings(host="mail.example", sender=SENDER, username="desk", keyring="liftlock")
+
+
+@pytest.fixture
+def ring(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], str | Exception]:
+    """What the system's keyring holds, behind the library's own two names."""
+    held: dict[tuple[str, str], str | Exception] = {}
+
+    class KeyringError(Exception):
+        pass
+
+    def get_password(service: str, username: str) -> str | None:
+        found = held.get((service, username))
+        if isinstance(found, Exception):
+            raise KeyringError(str(found))
+        return found
+
+    library, errors = ModuleType("keyring"), ModuleType("keyring.errors")
+    library.get_password = get_password  # type: ignore[attr-defined]
+    errors.KeyringError = KeyringError  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "keyring", library)
+    monkeypatch.setitem(sys.modules, "keyring.errors", errors)
+    return held
+
+
+def test_the_password_comes_from_the_environment_else_from_the_keyring(
+    ring: dict[tuple[str, str], str | Exception],
+) -> None:
+    ring["liftlock", "desk"] = "of the ring"
+    assert mail_password(LOGIN, {"LIFTLOCK_SMTP_PASSWORD": "given"}) == "given"
+    assert mail_password(LOGIN, {}) == "of the ring"
+    assert mail_password(replace(LOGIN, keyring=None), {}) is None
+    assert mail_password(replace(LOGIN, username=None), {"LIFTLOCK_SMTP_PASSWORD": "given"}) is None
+
+
+def test_a_keyring_that_does_not_help_is_told_with_what_would(
+    ring: dict[tuple[str, str], str | Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match="run keyring set liftlock desk"):
+        mail_password(LOGIN, {})
+    ring["liftlock", "desk"] = RuntimeError("locked")
+    with pytest.raises(InputError, match="cannot be read: locked"):
+        mail_password(LOGIN, {})
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    with pytest.raises(InputError, match=r"pip install 'liftlock\[keyring\]', or set LIFTLOCK_SMTP_PASSWORD"):
+        mail_password(LOGIN, {})

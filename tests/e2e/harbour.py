@@ -217,7 +217,7 @@ class Harbour:
 
     def is_held(self, name: str) -> bool:
         """Whether the release waits on this host now."""
-        return self.journal(name).endswith("begin\n")
+        return " begin " in self.journal(name).rpartition("\n")[0].rpartition("\n")[2]
 
     def let_go(self, *names: str) -> None:
         """Let these hosts go on; all when none is named."""

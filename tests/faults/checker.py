@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from faults import raft
 from faults.fault_fleet import DEADLINE, PATIENCE, Try
@@ -71,15 +72,15 @@ def check(one: Try, tally: Tally) -> list[str]:
     tally.tries += 1
     for name, base in one.hosts.items():
         afloat, final = raft.look_at(base), _final_ends(entries, name)
+        was_tried = any(isinstance(entry.fact, ledger.Started) and entry.fact.host == name for entry in entries)
         tally.outcomes += 1
-        tally.lost += not final
+        tally.lost += was_tried and not final
         tally.doubled += any(count > 1 for count in Counter(end.attempt for end in final).values())
-        complaint = _complaint(final, afloat)
+        complaint = _complaint(final, afloat) if was_tried else _touched(base, afloat)
         tally.agreeing += not complaint
         if complaint:
             wrong.append(f"{name}: {complaint}; it is {afloat}\n" + _story(entries, name))
-        if final:
-            tally.ends[f"{final[-1].outcome}"] += 1
+        tally.ends[f"{final[-1].outcome}" if final else "not tried"] += 1
         leftovers = [path.name for path in (base / "releases").iterdir() if path.name.startswith(".")]
         if leftovers:
             wrong.append(f"{name}: {', '.join(leftovers)} was left behind")
@@ -111,9 +112,14 @@ def _complaint(final: list[ledger.Ended], afloat: raft.Afloat) -> str:
     if last.outcome not in {Outcome.SUCCEEDED, Outcome.ROLLED_BACK}:
         return f"ended {last.outcome}: {last.cause} {last.detail}"
     wanted = raft.NEW if last.outcome is Outcome.SUCCEEDED else raft.OLD
-    if (afloat.installed, afloat.running, afloat.whole) != (wanted, wanted, True):
+    if afloat != raft.Afloat(wanted, wanted, wanted, whole=True):
         return f"the record says {last.outcome}"
     return "" if last.version == wanted else f"the record says {last.outcome} on {last.version}"
+
+
+def _touched(base: Path, afloat: raft.Afloat) -> str:
+    untouched = afloat == raft.Afloat(raft.OLD, raft.OLD, raft.OLD, whole=True) and not (base / ".liftlock").exists()
+    return "" if untouched else "it was never tried, and yet was touched"
 
 
 def _story(entries: Iterable[Entry], host: str) -> str:

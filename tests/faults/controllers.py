@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import resource
 import select
 import signal
 import subprocess
@@ -88,9 +89,12 @@ class Controllers:
         self._lock = threading.Lock()
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def start(self, words: list[str], cwd: Path, said: Path, environment: Mapping[str, str]) -> Controller:
-        """A controller that runs these words of the command line in that folder."""
+    def start(
+        self, words: list[str], cwd: Path, said: Path, environment: Mapping[str, str], largest_file: int | None = None
+    ) -> Controller:
+        """A controller that runs these words of the command line in that folder; `largest_file` is in bytes."""
         request = {"words": words, "cwd": str(cwd), "said": str(said), "environment": dict(environment)}
+        request |= {"largest_file": largest_file}
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(request).encode() + b"\n")
         self._process.stdin.flush()
@@ -187,6 +191,8 @@ def _become_a_controller(request: dict[str, object], run: Callable[[], None]) ->
         os.dup2(source, number)
     os.chdir(str(request["cwd"]))
     os.environ.update(request["environment"])  # type: ignore[call-overload]
+    if (size := request["largest_file"]) is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))  # type: ignore[arg-type]
     sys.argv = ["liftlock", *request["words"]]  # type: ignore[misc]
     code: object = 0
     try:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from faults import raft
 from faults.controllers import Controller, Controllers
 from faults.link import Link
-from faults.watcher import Watcher, watching
 from liftlock.adapters.db import SqlLedger, open_ledger
 from liftlock.demo.sshd import LoopbackFleet
 
@@ -54,12 +53,19 @@ class Try:
     links: Mapping[str, Link] = field(default_factory=dict)
     started: list[Controller] = field(default_factory=list)
 
-    def start(self, *words: str, workspace: Path | None = None, **settings: str) -> Controller:
+    def start(
+        self,
+        *words: str,
+        workspace: Path | None = None,
+        controllers: Controllers | None = None,
+        largest_file: int | None = None,
+        **settings: str,
+    ) -> Controller:
         """Begin a task (of its own, the rollout of the plan); `settings` join its environment."""
         here = workspace or self.workspace
         task = list(words) or ["rollout", self.plan, *WAIVED]
         said = here / f"said-{len(self.started)}"
-        self.started.append(self.controllers.start(task, here, said, settings))
+        self.started.append((controllers or self.controllers).start(task, here, said, settings, largest_file))
         return self.started[-1]
 
     def start_failing(self, point: str, action: str, nth: int = 1, **settings: str) -> Controller:
@@ -67,9 +73,9 @@ class Try:
         spec = f"{point}#{nth}:{action}"
         return self.start(LIFTLOCK_TEST_FAILPOINTS="1", LIFTLOCK_FAILPOINT=spec, **settings)
 
-    def run(self, *words: str, **settings: str) -> Controller:
+    def run(self, *words: str, largest_file: int | None = None, **settings: str) -> Controller:
         """A task to its end."""
-        controller = self.start(*words, **settings)
+        controller = self.start(*words, largest_file=largest_file, **settings)
         assert controller.wait(PATIENCE) is not None, f"{words}: has not ended\n{controller.output}"
         return controller
 
@@ -77,16 +83,11 @@ class Try:
         """The record, to be read."""
         return open_ledger(f"sqlite:///{self.workspace / '.liftlock' / 'ledger.db'}", create=False)
 
-    def elsewhere(self, name: str) -> Path:
-        """A second workspace with the same record: another machine, for whatever locks a workspace alone."""
-        other = self.workspace.with_name(f"{self.workspace.name}-{name}")
-        shutil.copytree(self.workspace, other, ignore=shutil.ignore_patterns(".liftlock"))
-        (other / ".liftlock").mkdir()
-        shutil.copy(self.workspace / ".liftlock" / "known_hosts", other / ".liftlock")
-        settings = other / "liftlock.yaml"
-        url = f"ledger: sqlite:///{self.workspace / '.liftlock' / 'ledger.db'}\n"
-        settings.write_text(url + settings.read_text(encoding="utf-8"), encoding="utf-8")
-        return other
+    def elsewhere(self) -> Try:
+        """The same plan in another workspace with a record of its own, as it is now: a restored backup, say."""
+        other = self.workspace.with_name(f"{self.workspace.name}-elsewhere")
+        shutil.copytree(self.workspace, other)
+        return replace(self, workspace=other, started=[])
 
     def end(self) -> None:
         """Kill the controllers that still run."""
@@ -99,28 +100,40 @@ class Try:
 class FaultFleet:
     """The hosts, their links, a plan that upgrades them all, and as many tries at it as you like."""
 
-    def __init__(self, root: Path, names: Sequence[str], fleet: LoopbackFleet, controllers: Controllers) -> None:
+    def __init__(
+        self,
+        root: Path,
+        fleet: LoopbackFleet,
+        controllers: Controllers,
+        bases: Mapping[str, Path] | None = None,
+        confirm_within: str = "1h",
+        **policy: str,
+    ) -> None:
+        """A host for each sshd; or, with `bases`, that many hosts behind the one sshd there is."""
         self.root, self.fleet, self.controllers = root, fleet, controllers
-        self.links = {name: Link((host.address, host.port)) for name, host in fleet.hosts.items()}
-        self.bases = {name: fleet.hosts[name].base for name in names}
+        self.bases = dict(bases or {name: host.base for name, host in fleet.hosts.items()})
+        sshds = {name: fleet.hosts.get(name) or next(iter(fleet.hosts.values())) for name in self.bases}
+        self.links = {name: Link((sshd.address, sshd.port)) for name, sshd in sshds.items()}
         self._numbers = itertools.count(1)
         for base in self.bases.values():
             raft.lay_down(base)
         self.workspace = root / "workspace"
-        self._make_workspace()
-        first = Try(self.workspace, "", self.bases, controllers, self.links)
-        for words in (("trust", "--yes"), ("plan", "raft", raft.NEW)):
-            ended = first.run(*words)
-            assert ended.code == 0, ended.output
+        raft.offer(self.workspace / "releases", confirm_within)
+        self._write_settings(policy)
+        self._write_inventory()
+        self._prepare("trust", "--yes")
+        self._prepare("plan", "raft", raft.NEW)
         self.plan = next((self.workspace / "plans").glob("*.json")).stem.rsplit("-", 1)[-1][:8]
+        self._prepare("approve", self.plan, "--by", "Ann")
 
     @contextmanager
     def new_try(self, *ill: str) -> Iterator[Try]:
         """A fresh try: every host on the old release, links whole, nothing recorded but the plan. `ill` hosts leak."""
         for link in self.links.values():
             link.mend()
-        for name, base in self.bases.items():
+        for name in self.fleet.hosts:
             self.fleet.start_host(name)
+        for name, base in self.bases.items():
             raft.lay_down(base)
             if name in ill:
                 (base / "ill").touch()
@@ -134,15 +147,16 @@ class FaultFleet:
         finally:
             made.end()
 
-    def change_settings(self, **changes: str) -> None:
-        """Write liftlock.yaml with these changes of the policy."""
+    def _write_settings(self, policy: Mapping[str, str]) -> None:
         settings = f"ssh: {{key: {self.fleet.client_key}, connect_timeout: 3s, phase_timeout: 20s}}\npolicy:\n"
-        settings += "".join(f"  {name}: {value}\n" for name, value in (POLICY | changes).items())
+        settings += "".join(f"  {name}: {value}\n" for name, value in {**POLICY, **policy}.items())
         (self.workspace / "liftlock.yaml").write_text(settings, encoding="utf-8")
 
-    def _make_workspace(self) -> None:
-        raft.offer(self.workspace / "releases", raft.OLD, raft.NEW)
-        self.change_settings()
+    def _prepare(self, *words: str) -> None:
+        ended = Try(self.workspace, "", self.bases, self.controllers).run(*words)
+        assert ended.code == 0, ended.output
+
+    def _write_inventory(self) -> None:
         now = datetime.now(UTC)
         window = f"{now - timedelta(hours=1):%a %H:00}-{now + timedelta(hours=5):%a %H:00}".lower()
         lines = [
@@ -167,16 +181,12 @@ class FaultFleet:
 
 
 @contextmanager
-def fault_fleet(root: Path, names: Sequence[str] = HOSTS) -> Iterator[FaultFleet]:
+def fault_fleet(root: Path, names: Sequence[str] = HOSTS, confirm_within: str = "1h") -> Iterator[FaultFleet]:
     """A fleet of hosts on the old release, with all it needs; it ends with the block."""
     with ExitStack() as ends:
         controllers = Controllers(environment())
         ends.callback(controllers.close)
-        made = FaultFleet(root, names, ends.enter_context(LoopbackFleet(root / "hosts", names)), controllers)
+        sshds = ends.enter_context(LoopbackFleet(root / "hosts", names))
+        made = FaultFleet(root, sshds, controllers, confirm_within=confirm_within)
         ends.callback(made.close)
         yield made
-
-
-def watched(fleet: FaultFleet) -> Callable[[], Iterator[Watcher]]:
-    """A watcher of all the fleet's hosts."""
-    return lambda: watching(fleet.bases.values())

@@ -22,6 +22,8 @@ class Link:
         """Bytes a second each way; None for as fast as it goes."""
         self.cut_after: int | None = None
         """Cut the connection that has carried so many bytes to the host; once."""
+        self.black_after: int | None = None
+        """Go silent when a connection has carried so many bytes to the host; once."""
         self._flowing = threading.Event()
         self._flowing.set()
         self._lock = threading.Lock()
@@ -53,7 +55,7 @@ class Link:
     def mend(self) -> None:
         """Carry everything again, at full speed, what waited included."""
         self._flowing.set()
-        self.rate = None
+        self.rate = self.cut_after = self.black_after = None
         if self._listener is None:
             self._listener = socket.create_server(("127.0.0.1", self.port), backlog=64)
             self.port = self._listener.getsockname()[1]
@@ -78,6 +80,7 @@ class Link:
             far = socket.create_connection(self.target, 5)
         except OSError:
             _reset(near)
+            near.close()
             return
         far.settimeout(None)
         for end in (near, far):
@@ -97,8 +100,11 @@ class Link:
         carried = 0
         try:
             while piece := source.recv(PIECE if self.rate is None else 512):
-                self._flowing.wait()
                 carried += len(piece)
+                if to_host and self.black_after is not None and carried > self.black_after:
+                    self.black_after = None
+                    self._flowing.clear()
+                self._flowing.wait()
                 if to_host and self.cut_after is not None and carried > self.cut_after:
                     self.cut_after = None
                     _reset(source)

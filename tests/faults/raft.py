@@ -1,7 +1,9 @@
 """Raft, the product of these tests: as little as can be upgraded, restarted, asked for its version, and broken.
 
 Its "daemon" is the file `running` in its base, which a restart writes from the release that is current; so a host
-whose `current` moved without a restart is told from one that runs what it shows. Its seal is the archive's last file.
+whose `current` moved without a restart is told from one that runs what it shows. Its data is the file `data`, which
+the new release changes so that the old one cannot run on it. Its seal is the archive's last file.
+In a base with a file `ill` the new release does not start; with a file `hold`, every restart waits until it is gone.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import hashlib
 import io
 import os
 import shutil
+import subprocess
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +23,13 @@ OLD, NEW = "1.0.0", "1.1.0"
 BULK = os.urandom(256 * 1024)
 
 RESTART = f"""\
-version=$(cat VERSION)
+version=$(cat VERSION) data=$(cat "$LIFTLOCK_BASE/data")
 echo "$version" >>"$LIFTLOCK_BASE/restarts"
+while [ -e "$LIFTLOCK_BASE/hold" ]; do sleep 0.02; done
+if [ "$data" != "$version" ]; then
+    [ "$version" = {NEW} ] || {{ echo "data of $data cannot be read"; exit 1; }}
+    echo {NEW} >"$LIFTLOCK_BASE/data.new" && mv -f "$LIFTLOCK_BASE/data.new" "$LIFTLOCK_BASE/data"
+fi
 if [ -e "$LIFTLOCK_BASE/ill" ] && [ "$version" = {NEW} ]; then echo "the raft leaks"; exit 1; fi
 echo "$version" >"$LIFTLOCK_BASE/running.new" && mv -f "$LIFTLOCK_BASE/running.new" "$LIFTLOCK_BASE/running"
 """
@@ -30,6 +38,9 @@ product: raft
 title: {en: Raft}
 method: archive
 restart: sh restart.sh
+backup: cp "$LIFTLOCK_BASE/data" "$LIFTLOCK_BASE/saved"
+verify_backup: test "$(cat "$LIFTLOCK_BASE/saved")" = "$(cat VERSION)"
+restore: cp "$LIFTLOCK_BASE/saved" "$LIFTLOCK_BASE/data.new" && mv -f "$LIFTLOCK_BASE/data.new" "$LIFTLOCK_BASE/data"
 health: {command: 'cat "$LIFTLOCK_BASE/running"', times: 2, interval: 10ms, deadline: 5s}
 """
 MANIFEST = """\
@@ -37,6 +48,9 @@ version: "{version}"
 kind: patch
 summary: {{en: Drier feet.}}
 artifact: {{path: artifacts/raft-{version}.tar, sha256: {sha256}, length: {length}}}
+backup: verified
+reversible: false
+confirm_within: {confirm_within}
 """
 
 
@@ -61,15 +75,20 @@ def archive(version: str) -> bytes:
     return packed.getvalue()
 
 
-def offer(releases: Path, *versions: str) -> None:
-    """Write the product and these releases of it into a workspace's folder of releases."""
+def offer(releases: Path, confirm_within: str) -> None:
+    """Write the product and both its releases into a workspace's folder of releases."""
     folder = releases / "raft"
     (folder / "artifacts").mkdir(parents=True)
     (folder / "product.yaml").write_text(PRODUCT, encoding="utf-8")
-    for version in versions:
+    for version in (OLD, NEW):
         packed = archive(version)
         (folder / "artifacts" / f"raft-{version}.tar").write_bytes(packed)
-        told = MANIFEST.format(version=version, sha256=hashlib.sha256(packed).hexdigest(), length=len(packed))
+        told = MANIFEST.format(
+            version=version,
+            sha256=hashlib.sha256(packed).hexdigest(),
+            length=len(packed),
+            confirm_within=confirm_within,
+        )
         (folder / f"{version}.yaml").write_text(told, encoding="utf-8")
 
 
@@ -80,21 +99,23 @@ def lay_down(base: Path) -> None:
         release.mkdir(parents=True, exist_ok=True)
         for name, content in contents(OLD).items():
             (release / name).write_bytes(content)
-    (base / "running").write_text(f"{OLD}\n", encoding="utf-8")
+    for name in ("running", "data"):
+        (base / name).write_text(f"{OLD}\n", encoding="utf-8")
     (base / "link").unlink(missing_ok=True)
     (base / "link").symlink_to(f"releases/{OLD}")
     (base / "link").replace(base / "current")
     for path in [*base.iterdir(), *(base / "releases").iterdir()]:
-        if path.name not in {"current", "running", "releases", OLD}:
+        if path.name not in {"current", "running", "data", "releases", OLD}:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 @dataclass(frozen=True)
 class Afloat:
-    """What a host is, by its own files: the release that is current, and the one that runs; empty when there is none."""
+    """What a host is, by its own files: the release that is current, the one that runs, the one its data is for."""
 
     installed: str
     running: str
+    data: str
     whole: bool
     """Whether every byte of the current release is what its archive holds."""
 
@@ -103,9 +124,22 @@ def look_at(base: Path) -> Afloat:
     """A host as it is now, without liftlock having a say."""
     current = base / "current"
     installed = current.readlink().name if current.is_symlink() else ""
-    running = (base / "running").read_text(encoding="utf-8").strip() if (base / "running").exists() else ""
+    running, data = ((base / name).read_text(encoding="utf-8").strip() for name in ("running", "data"))
     whole = all(
         (current / name).is_file() and (current / name).read_bytes() == content
         for name, content in contents(installed).items()
     )
-    return Afloat(installed, running, whole)
+    return Afloat(installed, running, data, whole)
+
+
+def is_held(base: Path) -> bool:
+    """Whether a restart of the new release waits on this host: `current` has moved, and the old one still runs."""
+    restarts = base / "restarts"
+    return (base / "hold").exists() and restarts.exists() and restarts.read_text(encoding="utf-8").endswith(f"{NEW}\n")
+
+
+def boot(base: Path) -> None:
+    """What a host does when it starts: it starts what is current."""
+    subprocess.run(
+        ["sh", "restart.sh"], cwd=base / "current", env=os.environ | {"LIFTLOCK_BASE": str(base)}, check=True
+    )

@@ -24,7 +24,7 @@ _KEPT = 20
 
 @dataclass(frozen=True)
 class Watched:
-    """What was seen: how many samples, how many without a working `current` (the first of them told), the longest gap."""
+    """What was seen: samples, those without a working `current` (the first of them told), and the longest gap."""
 
     samples: int
     broken: int
@@ -35,7 +35,7 @@ class Watched:
 def what_is_wrong(base: str) -> str:
     """Why `current` of this base does not work now; empty when it does."""
     try:
-        link = os.readlink(f"{base}/current")
+        link = os.readlink(f"{base}/current")  # noqa: PTH115  a Path costs more than the look
     except OSError as error:
         return f"current: {error.strerror}"
     try:
@@ -54,11 +54,14 @@ class Watcher:
 
     def __init__(self, bases: Iterable[Path]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-S", "-E", __file__, *map(str, bases)],
+            [sys.executable, "-S", "-E", __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps([str(base) for base in bases]).encode() + b"\n")
+        self._process.stdin.flush()
 
     def seen(self) -> Watched:
         """Everything since the last time it was asked."""
@@ -105,4 +108,7 @@ def _watch(bases: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    _watch(sys.argv[1:])
+    asked = b""
+    while not asked.endswith(b"\n"):
+        asked += os.read(0, 1)
+    _watch(json.loads(asked))

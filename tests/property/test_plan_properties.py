@@ -31,7 +31,7 @@ from liftlock.model import (
     WeeklyWindow,
 )
 from liftlock.path import NoPathError, find_path
-from liftlock.plan import make_plan
+from liftlock.plan import Target, make_plan
 from liftlock.plan_document import from_json, to_json
 from liftlock.timing import AND_BACK
 from liftlock.window import rules_for
@@ -213,7 +213,7 @@ def test_every_host_is_planned_or_left_out_exactly_once(
     drawn: tuple[Fleet, dict[str, Observation]], policy: Policy
 ) -> None:
     fleet, observations = drawn
-    plan = make_plan(CATALOGUE, fleet, policy, observations, "1.2.0", {}, NOW)
+    plan = make_plan(Target(CATALOGUE, "1.2.0", observations), fleet, policy, {}, NOW)
     told = [host.name for host in plan.hosts] + [left_out.host for left_out in plan.exclusions]
     assert sorted(told) == sorted(host.name for host in fleet.hosts)
     by_name = {host.name: host for host in fleet.hosts}
@@ -235,7 +235,7 @@ def test_no_plan_breaks_a_window_a_freeze_or_a_lead_time(
     drawn: tuple[Fleet, dict[str, Observation]], policy: Policy
 ) -> None:
     fleet, observations = drawn
-    plan = make_plan(CATALOGUE, fleet, policy, observations, "1.2.0", {}, NOW)
+    plan = make_plan(Target(CATALOGUE, "1.2.0", observations), fleet, policy, {}, NOW)
     group_of = {host.name: host.group for host in fleet.hosts}
     told = {one.name: one for one in plan.customers}
     for window, owner, group in {(host.window, host.customer, group_of[host.name]) for host in plan.hosts}:
@@ -260,7 +260,7 @@ def test_a_window_leaves_time_for_the_waves_before_and_their_bakes(
     drawn: tuple[Fleet, dict[str, Observation]], policy: Policy
 ) -> None:
     fleet, observations = drawn
-    plan = make_plan(CATALOGUE, fleet, policy, observations, "1.2.0", {}, NOW)
+    plan = make_plan(Target(CATALOGUE, "1.2.0", observations), fleet, policy, {}, NOW)
     ready = NOW
     for wave in sorted({host.wave for host in plan.hosts}):
         hosts = [host for host in plan.hosts if host.wave == wave]
@@ -293,8 +293,8 @@ def test_more_freezes_and_shorter_windows_never_make_the_same_work_begin_or_end_
         customers={**fleet.customers, name: tighter},
         freezes=(*fleet.freezes, *data.draw(freezes(NOW))),
     )
-    one = make_plan(CATALOGUE, fleet, policy, observations, "1.2.0", {}, NOW)
-    two = make_plan(CATALOGUE, narrow, policy, observations, "1.2.0", {}, NOW)
+    one = make_plan(Target(CATALOGUE, "1.2.0", observations), fleet, policy, {}, NOW)
+    two = make_plan(Target(CATALOGUE, "1.2.0", observations), narrow, policy, {}, NOW)
     before, after = ({host.name: host for host in plan.hosts} for plan in (one, two))
     assert set(after) <= set(before) or one.finish is None, "nobody is planned who was not, unless others were blocked"
     if one.finish is None and one.hosts:
@@ -311,7 +311,7 @@ def test_waves_follow_the_cumulative_rule(count: int, policy: Policy) -> None:
     customers = {"mill": Customer("mill", "Mill", "en", "UTC", (), (WeeklyWindow("always", 0, 7 * DAY),))}
     hosts = tuple(Host(f"h{n}", "mill", "::1", expected_version="1.1.2") for n in range(count))
     always = replace(policy, bake=timedelta(hours=1), concurrency=count)
-    plan = make_plan(CATALOGUE, Fleet("river", customers, hosts), always, {}, "1.2.0", {}, NOW)
+    plan = make_plan(Target(CATALOGUE, "1.2.0", {}), Fleet("river", customers, hosts), always, {}, NOW)
     waves = [host.wave for host in plan.hosts]
     through = {sum(number <= wave for number in waves) for wave in waves}
     asked = [
@@ -337,8 +337,10 @@ def test_the_same_inputs_in_any_order_make_the_same_bytes(
         fleet, customers=shuffled(fleet.customers), hosts=tuple(random.sample(fleet.hosts, len(fleet.hosts)))
     )
     other_policy = replace(policy, notice_lead=shuffled(policy.notice_lead))
-    one = make_plan(CATALOGUE, fleet, policy, observations, "1.2.0", inputs, NOW)
-    two = make_plan(CATALOGUE, other_fleet, other_policy, shuffled(observations), "1.2.0", shuffled(inputs), NOW)
+    one = make_plan(Target(CATALOGUE, "1.2.0", observations), fleet, policy, inputs, NOW)
+    two = make_plan(
+        Target(CATALOGUE, "1.2.0", shuffled(observations)), other_fleet, other_policy, shuffled(inputs), NOW
+    )
     assert to_json(one) == to_json(two)
 
 
@@ -346,6 +348,6 @@ def test_the_same_inputs_in_any_order_make_the_same_bytes(
 @given(fleets(), policies())
 def test_a_stored_plan_reads_back_equal(drawn: tuple[Fleet, dict[str, Observation]], policy: Policy) -> None:
     fleet, observations = drawn
-    plan = make_plan(CATALOGUE, fleet, policy, observations, "1.2.0", {"水闸.yaml": "c" * 64}, NOW)
+    plan = make_plan(Target(CATALOGUE, "1.2.0", observations), fleet, policy, {"水闸.yaml": "c" * 64}, NOW)
     assert from_json(to_json(plan), "plan.json") == plan
     assert to_json(from_json(to_json(plan), "plan.json")) == to_json(plan)

@@ -21,10 +21,11 @@ from liftlock.model import (
     ReleaseKind,
     Window,
 )
+from liftlock.timing import first_start
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 NIGHT = Window(datetime(2026, 11, 21, 21, 0, tzinfo=UTC), datetime(2026, 11, 22, 3, 0, tzinfo=UTC))
-WEEK = timedelta(weeks=1)
+HOUR, WEEK = timedelta(hours=1), timedelta(weeks=1)
 ZONES = {"acme": "Europe/Berlin", "huaxin": "Asia/Shanghai"}
 
 
@@ -111,13 +112,20 @@ def test_rules_and_inputs_are_told_as_their_files_write_them() -> None:
 
 
 def test_a_window_that_both_plans_cut_at_their_own_moment_is_the_same_window() -> None:
-    def made_at(now: datetime, end: datetime = NIGHT.end) -> Plan:
-        return plan(host("np-1", window=Window(now, end)), created_at=now)
+    def made_at(
+        now: datetime, start: datetime | None = None, end: datetime = NIGHT.end, lead: timedelta = WEEK
+    ) -> Plan:
+        start = start or first_start(now, lead)
+        told = PlannedCustomer("acme", start - lead, start, end)
+        return plan(host("np-1", window=Window(start, end)), created_at=now, customers=(told,))
 
-    first, ten_minutes_on = NIGHT.start + timedelta(hours=1), NIGHT.start + timedelta(hours=1, minutes=10)
-    assert difference(made_at(first), made_at(ten_minutes_on)) == ()
-    shorter = made_at(ten_minutes_on, NIGHT.end - timedelta(hours=1))
-    assert only(difference(made_at(first), shorter), What.WINDOW).hosts == ("np-1",)
+    planned = NIGHT.start - WEEK - timedelta(hours=2)
+    an_hour_on = planned + timedelta(hours=1)
+    assert only(difference(made_at(planned), made_at(an_hour_on, NIGHT.end - HOUR)), What.WINDOW).hosts == ("np-1",)
+    assert difference(made_at(planned), made_at(an_hour_on)) == ()
+    assert difference(made_at(planned, lead=0 * HOUR), made_at(an_hour_on, lead=0 * HOUR)) == ()
+    shorter = made_at(an_hour_on, end=NIGHT.end - HOUR)
+    assert only(difference(made_at(planned), shorter), What.WINDOW).hosts == ("np-1",)
 
 
 ACME = PlannedCustomer("acme", NIGHT.start - WEEK, NIGHT.start, NIGHT.end)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import Event
@@ -57,9 +57,10 @@ class Record(MemoryLedger):
         super().__init__()
         self.before: Callable[[Fact], None] = lambda _fact: None
 
-    def append(self, plan: str, fact: Fact, at: datetime) -> Entry:
-        self.before(fact)
-        return super().append(plan, fact, at)
+    def append_all(self, plan: str, facts: Sequence[Fact], at: datetime) -> list[Entry]:
+        for fact in facts:
+            self.before(fact)
+        return super().append_all(plan, facts, at)
 
 
 class Hosts(MemoryTransport):
@@ -138,7 +139,9 @@ class Rollout:
 
 def policy(**changes: object) -> Policy:
     lead = dict.fromkeys(ReleaseKind, timedelta(0))
-    return Policy(**{"bake": timedelta(minutes=3), "notice_lead": lead, "concurrency": 2, "gates_after": False, **changes})
+    return Policy(
+        **{"bake": timedelta(minutes=3), "notice_lead": lead, "concurrency": 2, "gates_after": False, **changes}
+    )
 
 
 def held(event: Event) -> None:
@@ -267,22 +270,56 @@ def test_when_an_end_cannot_be_recorded_nothing_else_starts_and_the_next_control
     assert rollout.upgrades("w1h0") == rollout.upgrades("w1h1") == [NEW], "seen on the wanted version: not tried again"
 
 
-def test_a_claim_that_another_controller_holds_surfaces_and_hosts_in_hand_finish():
-    rollout, claimed = Rollout(plan_of((3,))), Event()
+# ---- two controllers
+
+
+def when_about_to_start(rollout: Rollout, name: str, do: Callable[[], None]) -> None:
+    """Right before the start of this host is recorded, others write."""
 
     def before(fact: Fact) -> None:
-        if isinstance(fact, ledger.Started) and fact.host == "w1h1":
+        if isinstance(fact, ledger.Started) and fact.host == name:
             rollout.record.before = lambda _fact: None
-            rollout.record.append(rollout.plan.id, started("w1h1", session="another"), START)
-            claimed.set()
+            do()
 
     rollout.record.before = before
-    rollout.hosts.touching = lambda *_: held(claimed)
-    with pytest.raises(LockedError) as locked:
+
+
+def test_a_controller_that_was_taken_over_says_by_whom_and_leaves_its_hosts_to_that_one():
+    rollout, taken = Rollout(plan_of((3,))), Event()
+
+    def another() -> None:
+        rollout.record.append(rollout.plan.id, ledger.Opened(session="s9", controller="bo@rig (pid 7)"), START)
+        rollout.record.append(rollout.plan.id, started("w1h1", session="s9"), START)
+        taken.set()
+
+    when_about_to_start(rollout, "w1h1", another)
+    rollout.hosts.touching = lambda *_: held(taken)
+    with pytest.raises(LockedError, match=r"was taken over by bo@rig \(pid 7\) at 2026-11-21 22:00:00 UTC") as locked:
         rollout.run()
     assert locked.value.exit_code is ExitCode.LOCKED
     assert [name for name, *_ in rollout.hosts.tickets] == ["w1h0"], "the claimed host is not touched, nor any after it"
-    assert rollout.progress.host("w1h0").standing is Standing.SWITCHED
+    assert rollout.progress.host("w1h0").standing is Standing.LOST, "what became of it the other one finds out"
+    assert rollout.run() == (Done(), ExitCode.DONE)
+    assert rollout.upgrades("w1h0") == [NEW]
+
+
+def test_a_start_that_comes_after_another_controller_touches_nothing():
+    rollout = Rollout(plan_of((1,)))
+    opened = ledger.Opened(session="s9", controller="another")
+    when_about_to_start(rollout, "w1h0", lambda: rollout.record.append(rollout.plan.id, opened, START))
+    with pytest.raises(LockedError):
+        rollout.run()
+    assert rollout.hosts.tickets == []
+    assert rollout.run() == (Done(), ExitCode.DONE)
+
+
+def test_a_claim_by_one_who_did_not_know_that_we_took_over_is_looked_into_and_the_work_goes_on():
+    rollout = Rollout(plan_of((2,)))
+    late = started("w1h1", session="s0")
+    when_about_to_start(rollout, "w1h1", lambda: rollout.record.append(rollout.plan.id, late, START))
+    assert rollout.run() == (Done(), ExitCode.DONE)
+    assert rollout.upgrades("w1h1") == [NEW]
+    assert rollout.outcomes() == {Outcome.SUCCEEDED}
 
 
 # ---- when something breaks that nobody foresaw

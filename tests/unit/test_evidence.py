@@ -24,7 +24,8 @@ from liftlock.model import Action, Outcome, Plan, Policy, Prior, RollbackScope, 
 from liftlock.plan_document import to_document
 from liftlock.progress import Progress
 from liftlock.records import read_records, track_record
-from liftlock.rollout import Bake, Done, Halt, LeaveOut, OpenWave, RollBack, Upgrade, next_step, stop_reason
+from liftlock.rollout import Bake, Done, Halt, LeaveOut, OpenWave, RollBack, Upgrade, next_step
+from liftlock.stops import stop_reason
 from liftlock.waves import budget_words, in_waves, next_wave
 from world import START, announced, ended, fold, judged, opened, plan_of, started, switched
 
@@ -33,7 +34,7 @@ EVIDENCE = {"waves": ("evidence",), "concurrency": 1000, "notice_lead": plan_of(
 
 
 def plan_by_evidence(hosts: int, prior: Prior | None = None, **policy: object) -> Plan:
-    plan = replace(plan_of((hosts,), Policy(**{**EVIDENCE, **policy})), prior=prior)
+    plan = replace(plan_of((hosts,), Policy(**{**EVIDENCE, "gates_after": False, **policy})), prior=prior)
     return replace(plan, hosts=tuple(in_waves(plan)))
 
 

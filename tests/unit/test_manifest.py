@@ -119,6 +119,8 @@ def test_what_a_release_says_about_paths_is_read() -> None:
         Channel.CANDIDATE,
         date(2026, 10, 1),
     )
+    needing = read_release(f"{RELEASE}needs: {{acme-db: '>=5.2,<6', acme-web: '==3.*'}}\n", "releases/acme/1.5.0.yaml")
+    assert needing.needs == {"acme-db": ">=5.2,<6", "acme-web": "==3.*"}
 
 
 @pytest.mark.parametrize(
@@ -153,8 +155,8 @@ def test_a_stop_is_plain_or_says_when_and_what_must_settle(written: str, stop: t
         ),
         ("2026-10-01", "2026-02-30", "10:11: released: `2026-02-30` is not a day such as 2026-10-01"),
         ("2026-10-01", "1.10.2026", "10:11: released: `1.10.2026` is not a day such as 2026-10-01"),
-        ("released:", "needs: {acme-db: '>=5.2'}\nreleased:", "10:8: needs: cannot be kept yet: leave it out"),
-        ("released:", "confirm_within: 10m\nreleased:", "10:17: confirm_within: cannot be kept yet: leave it out"),
+        ("released:", "confirm_within: 0s\nreleased:", "10:17: confirm_within: must be longer than zero"),
+        ("released:", "reversible: no\nreleased:", "10:13: reversible: expected true or false, found the text `no`"),
     ],
 )
 def test_a_mistake_in_what_a_release_says_about_paths_is_named_with_its_place(old: str, new: str, wanted: str) -> None:

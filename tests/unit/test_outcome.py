@@ -264,7 +264,7 @@ def test_a_lost_rollback_is_proven_by_the_release_it_came_from_running_healthy()
     "seen", [WELL, replace(WELL, healthy=False), replace(WELL_OLD, healthy=False), replace(WELL_OLD, healthy=None)]
 )
 def test_a_lost_rollback_that_did_not_come_through_is_tried_again_but_not_for_ever(seen):
-    facts = [after_look(PLAN, PLANNED, replace(ROLL_BACK, attempt=attempt), seen) for attempt in range(2, 40)]
+    facts = [after_look(PLAN, PLANNED, replace(ROLL_BACK, ways_back=tries), seen) for tries in range(1, 40)]
     assert isinstance(facts[0], Ailing)
     given_up = facts[-1]
     assert isinstance(given_up, Ended)

@@ -30,9 +30,9 @@ from liftlock.model import (
     Window,
     WindowRule,
 )
-from liftlock.plan import make_plan
+from liftlock.plan import Target, make_plan
 from liftlock.plan_document import from_json, plan_file_name, plan_id, short_id, to_document, to_json
-from liftlock.timing import blocked_lines
+from liftlock.timing import TO_TELL, blocked_lines, first_start
 from liftlock.waves import budget_words
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -49,6 +49,8 @@ CATALOGUE = Catalogue(
     Product("gate", {"en": "Gate"}, Health(command="true")),
     (release("1.3.0"), release("1.4.0", length=700), release("1.5.0", ">=1.4"), release("1.6.0")),
 )
+
+TARGET = Target(CATALOGUE, "1.5.0")
 
 
 def customer(name: str, tier: str = "standard", windows: tuple[WeeklyWindow, ...] = (ALWAYS,)) -> Customer:
@@ -68,7 +70,7 @@ def seen(name: str, installed: str | None = "1.4.0", **facts: object) -> Observa
 def plan_of(planned: Fleet, *observations: Observation, policy: Policy | None = None, **asked: list[str]) -> Plan:
     by_host = {observation.host: observation for observation in observations}
     inputs = {"river.yaml": "f" * 64}
-    return make_plan(CATALOGUE, planned, policy or Policy(), by_host, "1.5.0", inputs, NOW, **asked)
+    return make_plan(Target(CATALOGUE, "1.5.0", by_host), planned, policy or Policy(), inputs, NOW, **asked)
 
 
 def plan_for(host: Host, observation: Observation | None) -> Plan:
@@ -86,7 +88,7 @@ def test_a_host_is_planned_from_the_version_that_was_observed() -> None:
     assert host.observed == "1.3.0"
     assert [(hop.from_version, hop.to_version) for hop in host.hops] == [("1.3.0", "1.4.0"), ("1.4.0", "1.5.0")]
     assert host.note == "inventory expects 1.4.0, the host has 1.3.0"
-    assert host.window == Window(NOW + WEEK, NOW + WEEK + timedelta(days=1))
+    assert host.window == Window(NOW + TO_TELL + WEEK, NOW + TO_TELL + WEEK + timedelta(days=1))
     assert (plan.kind, plan.fleet, plan.product, host.wave) == (ReleaseKind.UPGRADE, "river", "gate", 1)
 
 
@@ -225,7 +227,7 @@ def test_unknown_names_and_versions_are_refused_with_what_there_is() -> None:
     with pytest.raises(InputError, match=r"has no host m25, m26; there are: m00, .*, m19 and 5 more$"):
         plan_of(many, hosts=["m26", "m25", "m01"])
     with pytest.raises(InputError, match="there are: 1.3.0, 1.4.0, 1.5.0, 1.6.0"):  # noqa: RUF043
-        make_plan(CATALOGUE, fleet(), Policy(), {}, "1.7.0", {}, NOW)
+        make_plan(Target(CATALOGUE, "1.7.0"), fleet(), Policy(), {}, NOW)
 
 
 def test_a_plan_is_named_by_its_content() -> None:
@@ -297,8 +299,23 @@ def test_a_window_begins_no_earlier_than_the_lead_of_kind_and_tier_allows() -> N
     policy = Policy(notice_lead_by_tier={"key": {ReleaseKind.UPGRADE: timedelta(days=14)}})
     plan = plan_of(fleet(*many(1), *many(1, "weir"), customers=customers), policy=policy)
     starts = {host.customer: host.window.start for host in plan.hosts}
-    assert starts == {"mill": NOW + timedelta(days=7), "weir": NOW + timedelta(days=14)}
-    assert [one.notify_by for one in plan.customers] == [NOW, NOW]
+    assert starts == {"mill": NOW + TO_TELL + timedelta(days=7), "weir": NOW + TO_TELL + timedelta(days=14)}
+    assert [one.notify_by for one in plan.customers] == [NOW + TO_TELL, NOW + TO_TELL]
+
+
+@pytest.mark.parametrize(
+    ("planned", "lead", "tell_by"),
+    [
+        ("2026-11-21T12:00", 72 * HOUR, "2026-11-21T16:00"),
+        ("2026-11-21T12:01", 72 * HOUR, "2026-11-21T17:00"),
+        ("2026-11-21T12:01", HOUR, "2026-11-21T14:00"),
+        ("2026-11-21T12:01", timedelta(), "2026-11-21T12:01"),
+    ],
+)
+def test_there_is_half_a_day_to_tell_customers_unless_nothing_must_be_told(
+    planned: str, lead: timedelta, tell_by: str
+) -> None:
+    assert first_start(at(planned), lead) == at(tell_by) + lead
 
 
 def test_each_customer_is_told_its_last_moment_and_when_its_hosts_begin_and_end() -> None:
@@ -310,10 +327,10 @@ def test_each_customer_is_told_its_last_moment_and_when_its_hosts_begin_and_end(
 
 def test_a_waived_notice_leaves_no_lead_and_stands_in_the_plan() -> None:
     mill = fleet(*many(1), customers=(in_utc("mill", ALWAYS),))
-    plan = make_plan(CATALOGUE, mill, Policy(), {}, "1.5.0", {}, NOW, waived=["notice"])
+    plan = make_plan(TARGET, mill, Policy(), {}, NOW, waived=["notice"])
     assert plan.waived == ("notice",)
     assert plan.hosts[0].window.start == plan.customers[0].notify_by == NOW
-    assert plan.id != make_plan(CATALOGUE, mill, Policy(), {}, "1.5.0", {}, NOW).id
+    assert plan.id != make_plan(TARGET, mill, Policy(), {}, NOW).id
 
 
 def test_a_group_has_windows_of_its_own_and_a_freeze_of_another_product_does_not_bind() -> None:
@@ -355,6 +372,16 @@ def test_the_finish_respects_how_many_hosts_are_acted_on_at_once_everywhere() ->
     customers = tuple(in_utc(name, ALWAYS) for name in ("mill", "weir", "lock"))
     hosts = [host for one in customers for host in many(8, one.name)]
     assert plan_of(fleet(*hosts, customers=customers), policy=policy).finish == NOW + 2 * HOUR
+
+
+def test_the_finish_respects_how_many_hosts_of_a_site_or_redundancy_group_are_acted_on_at_once() -> None:
+    hosts = [replace(host, labels={"site": "east"}) for host in many(6)]
+    for policy, finish in ((Policy(), 10), (Policy(site_at_once=2), 30), (Policy(site_at_once=1), 60)):
+        at_once = replace(policy, waves=("100%",), bake=timedelta(), notice_lead=NO_LEAD)
+        assert plan_of(fleet(*hosts), policy=at_once).finish == NOW + timedelta(minutes=finish)
+    pair = [replace(host, redundancy="pair") for host in many(2)]
+    at_once = Policy(waves=("100%",), bake=timedelta(), notice_lead=NO_LEAD)
+    assert plan_of(fleet(*pair), policy=at_once).finish == NOW + timedelta(minutes=20)
 
 
 def test_a_host_without_a_slot_leaves_no_finish_and_its_customer_one_line() -> None:
@@ -401,7 +428,7 @@ def test_hosts_that_all_windows_together_have_no_room_for_are_left_out() -> None
 def test_the_record_s_durations_replace_the_manifest_s_estimates_and_the_plan_says_so() -> None:
     mill = fleet(*(replace(host, expected_version="1.3.0") for host in many(1)), customers=(in_utc("mill", ALWAYS),))
     durations = {"1.5.0": timedelta(minutes=25)}
-    plan = make_plan(CATALOGUE, mill, Policy(), {}, "1.5.0", {}, NOW, durations=durations)
+    plan = make_plan(replace(TARGET, durations=durations), mill, Policy(), {}, NOW)
     assert plan.hosts[0].needed == 2 * timedelta(minutes=10 + 25)
     assert plan.estimates == {"1.4.0": "10 min by its manifest", "1.5.0": "25 min by the record"}
 
@@ -411,7 +438,7 @@ def test_a_bound_that_clocks_skip_is_noted_once_on_the_host() -> None:
     berlin = replace(in_utc("mill", night), timezone="Europe/Berlin")
     late = in_utc("weir", DatedWindow("", datetime(2027, 3, 28, 1), HOUR))  # noqa: DTZ001
     hosts, now = fleet(*many(1), *many(1, "weir"), customers=(berlin, late)), at("2027-03-20T00:00")
-    plan = make_plan(CATALOGUE, hosts, Policy(waves=("1", "100%"), bake=HOUR), {}, "1.5.0", {}, now)
+    plan = make_plan(TARGET, hosts, Policy(waves=("1", "100%"), bake=HOUR), {}, now)
     assert [left.host for left in plan.exclusions] == ["weir000"], "so the waves were drawn up twice"
     assert plan.hosts[0].note == (
         "not observed: nobody looked; its window starts at 02:30, which Europe/Berlin skips on 2027-03-28:"

@@ -19,7 +19,7 @@ from liftlock.model import (
     ReleaseKind,
     WeeklyWindow,
 )
-from liftlock.plan import make_plan
+from liftlock.plan import Target, make_plan
 from liftlock.plan_document import from_json, to_json
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -36,7 +36,7 @@ MILL = Customer("mill", "Mill", "en", "UTC", (), (WeeklyWindow("always", 0, 7 * 
 def plan_of(*hosts: Host, only: tuple[str, ...] = ()) -> Plan:
     seen = {host.name: Observation(host.name, NOW, reachable=True, installed="1.4.0") for host in hosts}
     fleet = Fleet("river", {"mill": MILL}, hosts)
-    return make_plan(CATALOGUE, fleet, Policy(), seen, "1.5.0", {}, NOW, hosts=only)
+    return make_plan(Target(CATALOGUE, "1.5.0", seen), fleet, Policy(), {}, NOW, hosts=only)
 
 
 def test_a_planned_host_carries_its_site_its_redundancy_group_and_how_many_of_that_stay_out():

@@ -22,7 +22,7 @@ from liftlock.model import (
     ReleaseKind,
     WeeklyWindow,
 )
-from liftlock.plan import make_plan
+from liftlock.plan import Target, make_plan
 from liftlock.plan_document import from_json, to_json
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -38,7 +38,7 @@ def plan_of(releases: tuple[Release, ...], wanted: str, hosts: dict[str, tuple[s
     catalogue = Catalogue(Product("gate", {"en": "Gate"}, Health(command="true")), releases)
     fleet = Fleet("river", {"mill": MILL}, tuple(Host(n, "mill", "::1", facts=f) for n, (_, f) in hosts.items()))
     seen = {name: Observation(name, NOW, reachable=True, installed=has) for name, (has, _) in hosts.items()}
-    return make_plan(catalogue, fleet, Policy(), seen, wanted, {}, NOW, downgrade=downgrade)
+    return make_plan(Target(catalogue, wanted, seen), fleet, Policy(), {}, NOW, downgrade=downgrade)
 
 
 def routes(plan: Plan) -> dict[str, list[str]]:

@@ -10,7 +10,7 @@ import pytest
 
 from liftlock import ledger
 from liftlock.ledger import Entry, Fact
-from liftlock.model import Action, NoticeState, Outcome, Plan, Verdict
+from liftlock.model import Action, NoticeKind, NoticeState, Outcome, Plan, Verdict
 from liftlock.progress import SETTLED, Progress, Standing
 from world import START, MemoryLedger, announced, ended, fold, judged, opened, plan_of, started, switched
 
@@ -141,7 +141,7 @@ def _letter(state: NoticeState) -> Fact:
     "fact",
     [
         ledger.Planned(document={}),
-        ledger.Queued(message_id="<1@x>", customer="acme", kind=announced().kind, recipient="a@acme.example"),
+        ledger.Queued(message_id="<1@x>", customer="acme", kind=NoticeKind.COMPLETED, recipient="a@acme.example"),
         ledger.Halted(reason="budget"),
         ledger.Finished(),
     ],

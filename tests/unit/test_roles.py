@@ -22,7 +22,7 @@ FLEET = Fleet(
 
 def planned() -> Plan:
     plan = plan_of((4,))
-    plan = replace(plan, hosts=tuple(in_order_of_rank(PRODUCT, FLEET, plan.hosts)))
+    plan = replace(plan, hosts=tuple(in_order_of_rank([PRODUCT], "boathouse", FLEET, plan.hosts)))
     return replace(plan, hosts=tuple(in_waves(replace(plan, policy=replace(plan.policy, waves=("1", "100%"))))))
 
 
@@ -42,21 +42,20 @@ def test_ranks_follow_the_products_order_and_hosts_without_a_listed_role_come_la
 
 def test_a_product_without_roles_changes_nothing() -> None:
     plain = replace(PRODUCT, roles=())
-    assert in_order_of_rank(plain, FLEET, plan_of((4,)).hosts) == list(plan_of((4,)).hosts)
+    assert in_order_of_rank([plain], "boathouse", FLEET, plan_of((4,)).hosts) == list(plan_of((4,)).hosts)
 
 
 def test_who_comes_after_a_host_that_the_plan_leaves_out_is_left_out_with_it() -> None:
     held = Exclusion("w1h1", "acme", Outcome.SKIPPED, "on hold")
     others = [host for host in PLAN.hosts if host.name != "w1h1"]
-    staying, leaving = without_forerunners(PRODUCT, FLEET, others, [held])
-    assert [host.name for host in staying] == ["w1h3"]
+    leaving = without_forerunners(PRODUCT, FLEET, others, [held])
     assert [(left.host, left.outcome) for left in leaving] == [
         ("w1h0", Outcome.DEFERRED),
         ("w1h2", Outcome.DEFERRED),
     ]
     assert leaving[0].reason == "its customer's database host w1h1 comes first and is left out: on hold"
     current = replace(held, outcome=Outcome.ALREADY_CURRENT)
-    assert without_forerunners(PRODUCT, FLEET, others, [current]) == (others, [])
+    assert without_forerunners(PRODUCT, FLEET, others, [current]) == []
 
 
 def in_one_wave() -> Plan:

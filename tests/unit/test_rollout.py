@@ -37,8 +37,8 @@ from liftlock.rollout import (
     Wait,
     exit_code,
     next_step,
-    stop_reason,
 )
+from liftlock.stops import stop_reason
 from world import START, announced, ended, fold, judged, opened, plan_of, started, switched
 
 NO_LEAD = dict.fromkeys(ReleaseKind, timedelta(0))

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from liftlock import ledger
 from liftlock.engine import Engine
-from liftlock.model import GateResult, Host, Outcome, Plan, Verdict
+from liftlock.model import GateResult, Outcome, Plan, Verdict
 from liftlock.rollout import Step
 from world import (
     START,
@@ -52,10 +52,10 @@ class Rollout:
             settled=self.judge,
         )
 
-    def judge(self, host: Host, gate: str) -> GateResult:
-        self.asked.append((gate, self.hosts.hosts[host.name].version))
+    def judge(self, name: str, gate: str) -> GateResult:
+        self.asked.append((gate, self.hosts.hosts[name].version))
         verdict = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return GateResult(host.name, verdict, "" if verdict is Verdict.PASSED else "3 jobs still run", 1)
+        return GateResult(name, verdict, "" if verdict is Verdict.PASSED else "3 jobs still run", 1)
 
     def run(self) -> Step:
         return self.engine.run()
@@ -102,15 +102,15 @@ def test_told_to_stop_while_it_waits_the_next_run_goes_on_from_the_stop() -> Non
     rollout = Rollout(plan, [Verdict.FAILED])
     judge = rollout.engine.settled
 
-    def stopping(host: Host, gate: str) -> GateResult:
+    def stopping(name: str, gate: str) -> GateResult:
         rollout.engine.stop.set()
-        return judge(host, gate)
+        return judge(name, gate)
 
     rollout.engine.settled = stopping
     rollout.run()
     assert rollout.record.facts(ledger.Voided)[-1].cause == "interrupted before gate jobs passed"
     rollout.engine.stop.clear()
-    rollout.engine.settled = lambda host, _gate: GateResult(host.name, Verdict.PASSED)
+    rollout.engine.settled = lambda name, _gate: GateResult(name, Verdict.PASSED)
     rollout.run()
     assert (rollout.last().outcome, rollout.hosts.hosts["w1h0"].version) == (Outcome.SUCCEEDED, NEW)
     assert [call for call in rollout.hosts.calls if call[0] == "upgrade"] == [("upgrade", "w1h0")] * 2

@@ -28,9 +28,11 @@ _PATIENCE = {
     "keepalives_interval": "5",
     "keepalives_count": "3",
 }
-# What SQLite does by `synchronous=FULL`: a server may be set to answer before an entry is on its disk.
+# What SQLite does by `synchronous=FULL`: a server may be set to answer before an entry is on its disk. And a writer
+# that went silent in the middle of an append must not keep the lock for as long as TCP takes it for alive.
 _CAREFULLY = """
-    SELECT set_config('lock_timeout', '{}s', true),
+    SELECT set_config('lock_timeout', '{wait}', true),
+    set_config('idle_in_transaction_session_timeout', '{silent}', true),
     CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', true) END
 """
 
@@ -46,6 +48,7 @@ _REASONS = {
     "25006": "it is read-only here",
     "53100": "the disk of the database server is full; nothing recorded so far is lost",
     "55P03": f"another process kept it locked for {WAIT_SECONDS} seconds",
+    "25P03": "this machine was silent in the middle of an append",
     "57P01": "the database server is shutting down",
     "57P02": "the database server broke down",
     "57P03": "the database server is starting or shutting down",
@@ -128,7 +131,7 @@ def _postgresql_engine(url: sa.URL) -> sa.Engine:
     except ModuleNotFoundError:
         raise InputError("a ledger in PostgreSQL needs its driver: pip install 'liftlock[postgresql]'") from None
 
-    carefully = _CAREFULLY.format(WAIT_SECONDS)
+    carefully = _CAREFULLY.format(wait=WAIT_SECONDS * 1000, silent=WAIT_SECONDS * 500)
 
     @sa.event.listens_for(engine, "begin")
     def lock(connection: sa.Connection) -> None:
@@ -139,11 +142,16 @@ def _postgresql_engine(url: sa.URL) -> sa.Engine:
     return engine
 
 
-@contextmanager
-def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A connection that does not take the ledger's lock."""
-    with engine.connect() as connection:
-        yield connection.execution_options(**{_READING: True})
+def reading(engine: sa.Engine) -> sa.Connection:
+    """A connection that does not take the ledger's lock; the caller closes it, or uses it in `with`."""
+    return engine.connect().execution_options(**{_READING: True})
+
+
+def await_appends(engine: sa.Engine) -> None:
+    """Wait until what others have begun to append is in or not, also what a lost connection left on a server."""
+    if engine.dialect.name == "postgresql":
+        with engine.begin():
+            pass
 
 
 @contextmanager

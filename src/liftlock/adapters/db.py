@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any, Self
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
-from liftlock.adapters.database import engine_for, file_of, parse_url, place_of, plain_errors, reading, reason
+from liftlock.adapters.database import (
+    await_appends,
+    engine_for,
+    file_of,
+    parse_url,
+    place_of,
+    plain_errors,
+    reading,
+    reason,
+)
 from liftlock.errors import LedgerError, LockedError, NoLedgerError
 from liftlock.ledger import GENESIS, Entry, Fact, Started, decode, encode, link
 
@@ -98,7 +107,7 @@ class SqlLedger:
             except DBAPIError as error:
                 if not error.connection_invalidated:
                     raise
-                why = f"{reason(error)}; whether the entry was written is known once the ledger can be read again"
+                why = f"{reason(error)}; whether the entry was written is known once the ledger is opened again"
                 raise LedgerError(f"the ledger {self._place}: {why}") from error
         return entries
 
@@ -159,7 +168,8 @@ def open_ledger(url: str, create: bool = True, lease: Lease | None = None) -> Sq
     """The ledger at `url` (`sqlite:///path` or `postgresql://user@host/database`).
 
     With `create`, what is missing is made: the directory (0700), the SQLite file (0600), the tables. Without, the
-    ledger is opened for reading only and must exist. With a `lease`, no attempt is claimed unless it still holds.
+    ledger is opened for reading only and must exist. An append that another began, or that lost its connection, has
+    ended when this returns. With a `lease`, no attempt is claimed unless it still holds.
     Raises `InputError` for a URL that names no such database, `LedgerError` when it cannot be opened, or does not
     exist and may not be created.
     """
@@ -193,8 +203,9 @@ def _no_ledger_yet(place: str) -> NoLedgerError:
 def _bring_to_head(engine: sa.Engine, place: str, create: bool) -> None:
     found = _revision(engine)
     if found == HEAD:
-        return
-    if create:
+        if create:
+            await_appends(engine)
+    elif create:
         _migrate(engine, place)
     elif found is None:
         raise _no_ledger_yet(place)

@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -68,9 +68,23 @@ def load_catalogue(workspace: Path, product: str) -> Catalogue:
     ]
     if not releases:
         problems.append(Problem(_shown(folder, workspace), "has no release manifest (<version>.yaml)"))
+    problems += _unknown_needs(workspace, product, [release for release in releases if release])
     if problems or declared is None:
         raise InputError(problems)
     return manifest.catalogue(declared, [_with_absolute_artifact(release, folder) for release in releases if release])
+
+
+def _unknown_needs(workspace: Path, product: str, releases: Iterable[Release]) -> Iterator[Problem]:
+    """The needs of other products that name none."""
+    others = [name for name in list_products(workspace) if name != product]
+    for release in releases:
+        file = f"{RELEASES}/{product}/{release.version}.yaml"
+        for name in release.needs:
+            if name == product:
+                yield Problem(file, f"`{name}` cannot need itself: say `requires`", f"needs.{name}")
+            elif name not in others:
+                there = f"; {_listing(RELEASES, others)}" if others else ""
+                yield Problem(file, f"there is no other product `{name}`{there}", f"needs.{name}")
 
 
 def load_fleet(workspace: Path, name_or_path: str) -> Fleet:
@@ -111,16 +125,27 @@ def load_settings(workspace: Path) -> Settings:
     return settings.read_settings(text, SETTINGS, workspace)
 
 
+def products_naming(workspace: Path, products: Collection[str]) -> set[str]:
+    """The other products whose release manifests name one of these: nobody can need what they do not name."""
+    name = re.compile(rf"(?<![a-z0-9-])({'|'.join(map(re.escape, sorted(products)))})(?![a-z0-9-])")
+    return {
+        other
+        for other in list_products(workspace)
+        if other not in products
+        and any(name.search(_read_text(path, workspace)) for path in _release_manifests(workspace / RELEASES / other))
+    }
+
+
 def input_hashes(
-    workspace: Path, product: str, fleet: str, of_fleet: Mapping[str, str] | None = None
+    workspace: Path, products: Iterable[str], fleet: str, of_fleet: Mapping[str, str] | None = None
 ) -> dict[str, str]:
     """The sha256 of the exact bytes of all that a plan is made from, by name as in `load_fleet_with_hashes`.
 
-    These are product.yaml, every release manifest, the inventory with what its source holds (`of_fleet`; looked
-    up again when not given), and liftlock.yaml when there is one. Raises InputError when one cannot be read.
+    These are, of every product, product.yaml and every release manifest, the inventory with what its source holds
+    (`of_fleet`; looked up again when not given), and liftlock.yaml when there is one. Raises InputError when one cannot be read.
     """
-    folder = _product_folder(workspace, product)
-    paths = [folder / PRODUCT, *_release_manifests(folder)]
+    folders = [_product_folder(workspace, product) for product in products]
+    paths = [path for folder in folders for path in (folder / PRODUCT, *_release_manifests(folder))]
     if (workspace / SETTINGS).exists():
         paths.append(workspace / SETTINGS)
     hashes = {_shown(path, workspace): _sha256(path, workspace) for path in paths}

@@ -152,8 +152,7 @@ class _Session(Lease):
         super().__init__(plan)
         self._key = int.from_bytes(bytes.fromhex(plan[:16]), signed=True)
         self._engine = engine_for(url, writable=True)
-        self._opened = reading(self._engine)
-        self._connection = self._opened.__enter__().execution_options(isolation_level="AUTOCOMMIT")
+        self._connection = reading(self._engine).execution_options(isolation_level="AUTOCOMMIT")
         name, _, pid = holder.rpartition(" (pid ")
         kept = name.encode()[: _NAME_BYTES - len(pid) - 6].decode(errors="ignore")
         self._connection.execute(sa.text(_SESSION), {"holder": f"{kept} (pid {pid}"})
@@ -162,9 +161,13 @@ class _Session(Lease):
         return bool(self._ask("SELECT pg_try_advisory_lock(:key)"))
 
     def _holder(self) -> str:
-        query = sa.text(f"SELECT application_name, backend_start {_LOCKS}")  # noqa: S608
+        query = sa.text(f"SELECT application_name, backend_start {_LOCKS}")
         holder = self._connection.execute(query, {"key": self._key}).first()
-        return f"{holder.application_name} since {_told(holder.backend_start)}" if holder else "one that has just ended"
+        if holder is None:
+            return "one that has just ended"
+        if holder.backend_start is None:  # another user of the server's, and they may not see everything
+            return str(holder.application_name)
+        return f"{holder.application_name} since {_told(holder.backend_start)}"
 
     def _lost(self) -> str:
         try:

@@ -1,174 +1,242 @@
-"""Letters: a customer's share of a plan as subject, text, HTML and calendar invites, from `templates/notices/`."""
+"""Letters: news of a plan as subject, text, HTML and calendar invites, from `templates/notices/`."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from email.headerregistry import Address
-from email.utils import parseaddr
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from liftlock.adapters.addresses import one_line, sender_address
+from liftlock.adapters.invites import Inviter
 from liftlock.adapters.rendering import render
+from liftlock.difference import What as Changed
+from liftlock.difference import difference
 from liftlock.errors import InputError
-from liftlock.model import Catalogue, Contact, Customer, Fleet, NoticeKind, Plan, Product, Window
-from liftlock.notice import Attachment, HostShare, Letter, Share, message_id, owed, share
+from liftlock.model import Catalogue, Contact, Customer, Fleet, NoticeKind, NoticeState, Outcome, Window
+from liftlock.notice import ANNOUNCEMENTS, Attachment, Letter, Share, share
+from liftlock.owed import Case, Debt, is_ahead
+from liftlock.records import HostRecord
 from liftlock.settings import Vendor
+from liftlock.wording import printable
 
 if TYPE_CHECKING:
-    from icalendar import vCalAddress
     from jinja2 import Environment
 
+WITH_MANUAL = frozenset({*ANNOUNCEMENTS, NoticeKind.REMINDER})
+"""The kinds that carry the customer's manual."""
+_LONGEST_SUBJECT = 500
+_STATES = {
+    Outcome.SUCCEEDED: "done",
+    Outcome.ALREADY_CURRENT: "done",
+    Outcome.ROLLED_BACK: "went_back",
+    Outcome.FAILED: "failed",
+    Outcome.UNREACHABLE: "unreachable",
+    Outcome.UNKNOWN: "in_work",
+}
 
-def make_letters(
-    plan: Plan,
-    fleet: Fleet,
-    catalogue: Catalogue,
-    *,
-    vendor: Vendor,
-    sender: str,
-    manuals: Mapping[str, Attachment],
-    templates: Environment,
-    also: Sequence[Catalogue] = (),
-) -> list[Letter]:
-    """The announcement to every contact the plan owes one, each with its manual and one invite per window.
 
-    `sender` is an address, with or without a name (`Boathouse <desk@example.com>`); `manuals` is by
-    customer, `also` are the catalogues of the plan's further products. The same input makes the same bytes. Raises InputError for a template that is missing or
-    wrong, and for an address or subject that would break out of its header.
+@dataclass(frozen=True, slots=True)
+class HostNews:
+    """Where one host stands: `done`, `went_back`, `brought_back`, `failed`, `unreachable`, `in_work` or `ahead`.
+
+    `runs` is the version that it was seen to run last, empty when nobody knows.
     """
-    origin = sender_address(sender)
-    letters = []
-    for customer, contact in owed(plan, fleet):
-        part = share(plan, customer, fleet, catalogue, *also)
-        manual = manuals.get(customer.name)
-        facts = {**facts_of(part, catalogue.product, vendor), "contact": contact, "manual": manual}
-        base = f"notices/announced.{customer.language}"
-        subject = _one_line(render(templates, f"{base}.subject.j2", **facts).strip(), "the subject")
-        text = render(templates, f"{base}.txt.j2", **facts)
-        invites = _invites(part, subject, text, origin)
-        letters.append(
-            Letter(
-                message_id=message_id(plan.id, customer.name, NoticeKind.ANNOUNCED, contact.email, origin.domain),
-                customer=customer.name,
-                kind=NoticeKind.ANNOUNCED,
-                recipient=contact,
-                subject=subject,
-                text=text,
-                html=render(templates, f"{base}.html.j2", **facts),
-                attachments=(*invites, *([manual] if manual else [])),
-                language=customer.language,
-            )
+
+    label: str
+    state: str
+    runs: str
+    wanted: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeNews:
+    """What is new for a customer since the plan before: whether its windows `moved` from those, and what else."""
+
+    moved: bool
+    windows: tuple[Window, ...]
+    added: tuple[str, ...]
+    dropped: tuple[str, ...]
+    other: bool
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes letters about one plan. `manuals` are by customer, the file that goes with its letters first.
+
+    `sender` is an address, with or without a name (`Boathouse <desk@example.com>`). The same input makes the same
+    bytes.
+    """
+
+    case: Case
+    fleet: Fleet
+    catalogues: Sequence[Catalogue]
+    vendor: Vendor
+    sender: str
+    templates: Environment
+    manuals: Mapping[str, Sequence[Attachment]]
+
+    def letter(self, message_id: str, debt: Debt, contact: Contact) -> Letter:
+        """The news for one recipient. Raises InputError for a template that is missing or wrong, a subject that would
+        break out of its header, a zone that nobody knows, and a fleet or catalogue that lacks a part of the plan.
+        """
+        facts = self.facts(debt) | {"contact": contact}
+        base = f"notices/{debt.kind}.{facts['language']}"
+        subject = _subject(render(self.templates, f"{base}.subject.j2", **facts).strip())
+        text = render(self.templates, f"{base}.txt.j2", **facts)
+        return Letter(
+            message_id=message_id,
+            customer=debt.customer,
+            kind=debt.kind,
+            recipient=contact,
+            subject=subject,
+            text=text,
+            html=render(self.templates, f"{base}.html.j2", **facts),
+            attachments=(*self._invites(debt, facts, (subject, text)), *facts["manuals"]),
+            language=facts["language"],
         )
-    return letters
+
+    def facts(self, debt: Debt) -> dict[str, Any]:
+        """What templates may name."""
+        plan = self.case.plan
+        if not debt.customer:
+            return self._inside_facts(debt)
+        customer = self.case.customers[debt.customer]
+        _check_zone(customer)
+        part = share(plan, customer, self.fleet, *self.catalogues)
+        manuals = tuple(self.manuals.get(customer.name, ())) if debt.kind in WITH_MANUAL else ()
+        hosts = self._news(part)
+        return {
+            "share": part,
+            "plan": plan,
+            "customer": customer,
+            "language": customer.language,
+            "zone": customer.timezone,
+            "title": ", ".join(part.titles.values()),
+            "goal": ", ".join(part.goals),
+            "vendor": self.vendor,
+            "desk": self.vendor.desk(customer.tier),
+            "manager": customer.manager,
+            "manuals": manuals,
+            "manual": manuals[0] if manuals else None,
+            "training": _training(part),
+            "consent_missing": customer.name in self.case.asked and customer.name not in self.case.told.consented,
+            "held": [name for name, whose in self.case.held.items() if whose == customer.name],
+            "begins": self.case.begins(customer.name) or part.windows[0][0].start,
+            "hosts": hosts,
+            "windows": tuple(window for _, window in self._windows_ahead(part)),
+            "asks": debt.asks,
+            "change": self._change(part),
+        }
+
+    def _inside_facts(self, debt: Debt) -> dict[str, Any]:
+        plan, records = self.case.plan, [record for hosts in self.case.hosts.values() for record in hosts]
+        language, halted = self.vendor.language, self.case.halted
+        titles = {one.product.name: one.product.title for one in self.catalogues}
+        named = {name: titles.get(name, {}).get(language) or titles.get(name, {}).get("en", name) for name in titles}
+        causes: dict[str, list[str]] = {}
+        for record in records:
+            if record.failed and not record.brought_back:
+                causes.setdefault(printable(record.cause or str(record.outcome), " "), []).append(record.host)
+        return {
+            "plan": plan,
+            "language": language,
+            "title": ", ".join(named.values()),
+            "goal": ", ".join(f"{named.get(name, name)} {version}" for name, version in plan.products.items()),
+            "vendor": self.vendor,
+            "manuals": (),
+            "letters": debt.letters,
+            "sent": [letter for letter in debt.letters if letter.state is NoticeState.SENT],
+            "unsent": [letter for letter in debt.letters if letter.state is not NoticeState.SENT],
+            "at": halted.at if halted else plan.created_at,
+            "reason": self.case.halt_reason,
+            "causes": causes,
+            "counts": {
+                "succeeded": sum(record.outcome is Outcome.SUCCEEDED for record in records),
+                "went_wrong": sum(record.failed for record in records),
+                "ahead": sum(map(is_ahead, records)),
+            },
+        }
+
+    def _news(self, part: Share) -> list[HostNews]:
+        by_name = {record.host: record for record in self.case.hosts[part.customer.name]}
+        news = []
+        for host in part.hosts:
+            record, wanted = by_name[host.planned.name], host.planned.wanted
+            state = _state(record)
+            if state in {"failed", "unreachable"}:
+                runs = record.observed or ""
+            else:
+                runs = wanted if state == "done" else record.observed or host.planned.observed
+            news.append(HostNews(part.label(host), state, runs, wanted))
+        return news
+
+    def _change(self, part: Share) -> ChangeNews | None:
+        """What is new for the customer since the plan before; None when there was none."""
+        if self.case.before is None:
+            return None
+        old, new, name = self.case.before.plan, self.case.plan, part.customer.name
+        was, now = ({host.machine for host in plan.hosts if host.customer == name} for plan in (old, new))
+        changes = difference(old, new, {name: part.customer.timezone})
+        theirs = {
+            change.what
+            for change in changes
+            if change.what is Changed.RELEASE or now & {host.partition("/")[0] for host in change.hosts}
+        }
+        windows = {host.window for host in old.hosts if host.customer == name}
+        return ChangeNews(
+            moved=Changed.WINDOW in theirs,
+            windows=tuple(sorted(windows, key=lambda window: window.start)),
+            added=tuple(sorted(now - was)),
+            dropped=tuple(sorted(was - now)),
+            other=bool(theirs & {Changed.PATH, Changed.LENGTH, Changed.RELEASE}),
+        )
+
+    def _windows_ahead(self, part: Share) -> list[tuple[int, Window]]:
+        """The customer's windows in which hosts are still ahead, each with its number."""
+        ahead = {record.host for record in self.case.hosts[part.customer.name] if is_ahead(record)}
+        return [
+            (number, window)
+            for number, (window, hosts) in enumerate(part.windows, start=1)
+            if any(host.planned.name in ahead for host in hosts)
+        ]
+
+    def _invites(self, debt: Debt, facts: Mapping[str, Any], words: tuple[str, str]) -> list[Attachment]:
+        if debt.kind not in {*ANNOUNCEMENTS, NoticeKind.CANCELLED}:
+            return []
+        part: Share = facts["share"]
+        inviter = Inviter(self.case.plan, part.customer, words, sender_address(self.sender))
+        if debt.kind is NoticeKind.CANCELLED:
+            at = self.case.ended or self.case.plan.created_at
+            return [inviter.cancellation(number, window, at) for number, window in self._windows_ahead(part)]
+        change: ChangeNews | None = facts["change"]
+        windows = [(window, ", ".join(map(part.label, hosts))) for window, hosts in part.windows]
+        before = change.windows if change and debt.kind is NoticeKind.RESCHEDULED else ()
+        return inviter.requests(windows, before=before)
 
 
-def facts_of(part: Share, product: Product, vendor: Vendor) -> dict[str, Any]:
-    """What templates may name, for notices and manuals alike."""
-    language = part.customer.language
-    return {
-        "share": part,
-        "plan": part.plan,
-        "customer": part.customer,
-        "language": language,
-        "zone": part.customer.timezone,
-        "product": product,
-        "title": ", ".join(part.titles.values()),
-        "goal": ", ".join(part.goals),
-        "vendor": vendor,
-    }
+def _state(record: HostRecord) -> str:
+    if record.outcome is None or is_ahead(record):
+        return "ahead"
+    return "brought_back" if record.brought_back else _STATES[record.outcome]
 
 
-def mail_address(name: str, email: str) -> Address:
-    """A mail address that is safe in a header. Raises InputError when it is not one, or carries a line break."""
-    _one_line(name, "the name of a contact")
-    _one_line(email, "an address")
-    try:
-        address = Address(display_name=name, addr_spec=email)
-    except (ValueError, IndexError) as error:
-        raise InputError(f"{email!r} is not a mail address") from error
-    if not (address.username and address.domain and email.isascii()):
-        raise InputError(f"{email!r} is not a mail address")
-    return address
+def _training(part: Share) -> list[str]:
+    """What is offered with the releases on the customer's ways, in its language."""
+    offers = (release.training for release in part.releases)
+    words = (offer.get(part.customer.language) or offer.get("en") for offer in offers)
+    return list(dict.fromkeys(word for word in words if word))
 
 
-def sender_address(sender: str) -> Address:
-    """The address letters come from, as the settings write it. Raises InputError when it is not one."""
-    return mail_address(*parseaddr(_one_line(sender, "the sender")))
-
-
-def _one_line(text: str, what: str) -> str:
-    if any(character in text for character in "\r\n\0\v\f\x1c\x1d\x1e\x85\u2028\u2029"):
-        raise InputError(f"{what} contains a line break: {text!r}")
+def _subject(text: str) -> str:
+    one_line(text, "the subject")
+    if len(text) > _LONGEST_SUBJECT:
+        raise InputError(f"the subject has {len(text)} characters, {_LONGEST_SUBJECT} at most: {text[:60]!r}...")
     return text
 
 
-def _invites(part: Share, subject: str, text: str, origin: Address) -> list[Attachment]:
-    """One calendar file per window: iTIP allows a request to carry one event only (RFC 5546, 3.2.2)."""
-    windows = part.windows
-    names = ["invite.ics"] if len(windows) == 1 else [f"invite-{number}.ics" for number in range(1, len(windows) + 1)]
-    return [
-        Attachment(
-            name=name,
-            media_type="text/calendar; method=REQUEST",
-            content=_invite(
-                part, window, hosts, uid=_uid(part, index, origin.domain), words=(subject, text), origin=origin
-            ),
-        )
-        for index, (name, (window, hosts)) in enumerate(zip(names, windows, strict=True))
-    ]
-
-
-def _invite(
-    part: Share, window: Window, hosts: tuple[HostShare, ...], *, uid: str, words: tuple[str, str], origin: Address
-) -> bytes:
-    from icalendar import Calendar, Event
-
-    zone = ZoneInfo(part.customer.timezone)
-    event = Event()
-    event.add("uid", uid)
-    event.add("sequence", 0)
-    event.add("dtstamp", part.plan.created_at)
-    event.add("dtstart", window.start.astimezone(zone))
-    event.add("dtend", window.end.astimezone(zone))
-    event.add("summary", words[0])
-    event.add("location", ", ".join(map(part.label, hosts)))
-    event.add("description", words[1])
-    event.add("transp", "TRANSPARENT")  # the window is long; nobody has to keep it free
-    event.add("organizer", _party(origin.display_name, origin.addr_spec))
-    for contact in part.customer.contacts:
-        event.add("attendee", _attendee(contact, part.customer))
-    calendar = Calendar()
-    calendar.add("prodid", "-//liftlock//notices//EN")
-    calendar.add("version", "2.0")
-    calendar.add("method", "REQUEST")
-    calendar.add_component(event)
-    calendar.add_missing_timezones()
-    content: bytes = calendar.to_ical()
-    return content
-
-
-def _uid(part: Share, index: int, domain: str) -> str:
-    """The same for every plan that brings this release to this customer, so that a new plan moves the event."""
-    plan = part.plan
-    lineage = "\n".join((plan.fleet, plan.product, plan.version, part.customer.name, str(index)))
-    return f"{hashlib.sha256(lineage.encode()).hexdigest()[:32]}@{domain}"
-
-
-def _attendee(contact: Contact, customer: Customer) -> vCalAddress:
-    checked = mail_address(contact.name, contact.email)
-    address = _party(checked.display_name, checked.addr_spec)
-    address.params["ROLE"] = "REQ-PARTICIPANT"
-    address.params["PARTSTAT"] = "NEEDS-ACTION"
-    address.params["RSVP"] = "TRUE"
-    address.params["LANGUAGE"] = customer.language
-    return address
-
-
-def _party(name: str, email: str) -> vCalAddress:
-    from icalendar import vCalAddress
-
-    address = vCalAddress(f"mailto:{email}")
-    if name:
-        address.params["CN"] = name.replace('"', "'")  # a parameter value cannot carry a double quote
-    return address
+def _check_zone(customer: Customer) -> None:
+    try:
+        ZoneInfo(customer.timezone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise InputError(f"customer {customer.name}: {customer.timezone!r} is no time zone that we know") from error

@@ -96,7 +96,7 @@ def _bar(plan: Plan, progress: Progress) -> Group:
     more = f" and {len(in_hand) - SHOWN} more" if len(in_hand) > SHOWN else ""
     of = "" if plan.policy.by_evidence else f" of {len(progress.sizes)}"
     counts = Text.assemble(
-        (f"{plan.product} {plan.version}  ", "bold"),
+        (f"{plan.brings}  ", "bold"),
         f"wave {progress.wave or len(progress.sizes)}{of}  ",
         (f"{progress.count(Standing.SUCCEEDED)} succeeded  ", "green"),
         f"{progress.count(Standing.SWITCHED)} in the bake  ",

@@ -1,142 +1,209 @@
-"""Manuals: one self-contained HTML file per customer, from the plan and the chapters that people wrote.
+"""Manuals: one document per customer, from the plan and the chapters that people wrote; here as a page.
 
-Chapters stand in `manuals/<product>/<version>.<language>.md`, one file for every release on a host's way.
+The parts that follow from the plan come from `templates/manuals/manual.<language>.md.j2`, the rest from the chapters;
+both are Markdown, and become one tree (`manual_text`) that the page and the PDF (`manual_pdf`) show.
 """
 
 from __future__ import annotations
 
 import base64
-import mimetypes
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from liftlock.adapters.letters import facts_of
-from liftlock.adapters.rendering import render
+from liftlock.adapters.manual_chapter import (
+    PICTURES,
+    Chapter,
+    filled,
+    in_manual,
+    mistakes,
+    read_chapter,
+    shown,
+)
+from liftlock.adapters.manual_fonts import unprintable
+from liftlock.adapters.manual_text import Node, changed, plain, read_markdown, walk, with_anchors
+from liftlock.adapters.rendering import for_markdown, for_words, render
 from liftlock.errors import InputError, Problem
-from liftlock.model import Catalogue, Customer, Fleet, Plan
-from liftlock.notice import Attachment, customers, share
+from liftlock.model import Customer, Plan, Release, Severity
+from liftlock.notice import Attachment, Share
 from liftlock.settings import Vendor
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-    from markdown_it.token import Token
-    from markupsafe import Markup
+
+WORDS = ("title", "contents", "page", "plan", "vendor")
+"""What the head of a manual's template says: for the frame of each page, and for the list of contents."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heading:
-    """A line of the table of contents; `level` as in HTML, 2 for a release."""
+class Manual:
+    """One customer's manual: `words` for its frame, and the trees of its cover and of all that follows.
 
-    anchor: str
-    level: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Chapter:
-    """What was written about one release: safe HTML, and its headings."""
-
-    html: Markup
-    headings: tuple[Heading, ...]
-
-
-def make_manual(
-    plan: Plan,
-    customer: Customer,
-    fleet: Fleet,
-    catalogue: Catalogue,
-    *,
-    chapters: Path,
-    vendor: Vendor,
-    templates: Environment,
-    also: Sequence[Catalogue] = (),
-) -> bytes:
-    """The customer's manual for this plan, in the customer's language, as one HTML file.
-
-    `chapters` is the folder of manuals, `also` are the catalogues of the plan's further products. Raises InputError when a chapter is missing (with the path that
-    was looked for), when it shows a picture that cannot be carried, or when a template is wrong.
+    `created` is when the plan was made, in seconds since 1970.
     """
-    part = share(plan, customer, fleet, catalogue, *also)
-    files = [_file(chapters, release.product, release.version, customer.language) for release in part.releases]
-    if missing := [_missing(file, customer) for file in files if not file.is_file()]:
-        raise InputError(missing)
-    written = [_chapter(file, f"r{number}") for number, file in enumerate(files, start=1)]
-    facts = facts_of(part, catalogue.product, vendor)
-    return render(templates, f"manuals/manual.{customer.language}.html.j2", **facts, chapters=written).encode()
+
+    name: str
+    language: str
+    created: int
+    words: Mapping[str, str]
+    cover: tuple[Node, ...]
+    blocks: tuple[Node, ...]
+
+    @property
+    def headings(self) -> tuple[Node, ...]:
+        """What the list of contents shows."""
+        return tuple(block for block in self.blocks if block["kind"] == "heading" and block["level"] <= 3)
+
+    def as_data(self) -> dict[str, Any]:
+        """All of it for a template."""
+        told = ("language", "created", "words", "cover", "headings", "blocks")
+        return {name: getattr(self, name) for name in told}
 
 
-def manual_attachment(plan: Plan, customer: Customer, content: bytes) -> Attachment:
-    """The manual as it goes with the customer's letters."""
-    name = f"{plan.product}-{plan.version}-{customer.name}.{customer.language}.html"
-    return Attachment(name=name, media_type="text/html; charset=utf-8", content=content)
+class Writer:
+    """Writes the manuals of one workspace; reads every chapter and template once.
+
+    `chapters` is the folder `manuals/`.
+    """
+
+    def __init__(self, chapters: Path, vendor: Vendor, templates: Environment) -> None:
+        self._folder, self._vendor = chapters, vendor
+        self.templates = templates
+        self._markdown, self._words = for_markdown(templates), for_words(templates)
+        self._chapters: dict[tuple[str, ...], Chapter] = {}
+
+    def mistakes(self, needed: Iterable[tuple[Release, Customer]]) -> list[Problem]:
+        """What is missing or wrong in the chapters of these releases, in their customers' languages; each once."""
+        first = {(release.product, release.version, one.language): one.name for release, one in reversed([*needed])}
+        problems: list[Problem] = []
+        for (product, version, language), customer in sorted(first.items()):
+            try:
+                problems += mistakes(self._chapter(product, version, language))
+            except InputError as error:
+                problems += [
+                    replace(each, message=f"{each.message}; the manual of {customer} needs it")
+                    for each in error.problems
+                ]
+        return problems
+
+    def write(self, part: Share) -> Manual:
+        """The manual for a customer's share of a plan.
+
+        Raises InputError with all that cannot be filled in or shown.
+        """
+        language = part.customer.language
+        chapters = [self._chapter(release.product, release.version, language) for release in part.releases]
+        facts = facts_of(part, self._vendor)
+        words, cover, front, back = self._front(facts, language)
+        problems: list[Problem] = []
+        middle: list[Node] = []
+        for chapter, release in zip(chapters, part.releases, strict=True):
+            try:
+                blocks = filled(chapter, self._words, {**facts, "release": release})
+            except InputError as error:
+                problems += error.problems
+                continue
+            problems += _without_glyph(blocks, shown(chapter.file))
+            middle += in_manual(chapter, blocks, (each.prefix for each in chapters))
+        plan_made = [*_as_text(words), *cover, *front, *back]
+        problems += _without_glyph(plan_made, _front_name(language), lines=False)
+        if problems:
+            raise InputError(problems)
+        return Manual(
+            name=_name(part.plan, part.customer),
+            language=language,
+            created=int(part.plan.created_at.timestamp()),
+            words=words,
+            cover=cover,
+            blocks=(*front, *middle, *back),
+        )
+
+    def page(self, manual: Manual) -> bytes:
+        """The manual as one self-contained HTML file; pictures travel inside it."""
+        data = {
+            **manual.as_data(),
+            "cover": changed(manual.cover, self._with_picture),
+            "blocks": changed(manual.blocks, self._with_picture),
+        }
+        return render(self.templates, "manuals/manual.html.j2", **data).encode()
+
+    def _chapter(self, *key: str) -> Chapter:
+        """The chapter of a product, version and language, read once."""
+        if key not in self._chapters:
+            self._chapters[key] = read_chapter(self._folder, *key)
+        return self._chapters[key]
+
+    def _front(
+        self, facts: Mapping[str, Any], language: str
+    ) -> tuple[dict[str, str], tuple[Node, ...], tuple[Node, ...], tuple[Node, ...]]:
+        """What follows from the plan: words, cover, and the blocks before and after the chapters."""
+        name = _front_name(language)
+        start, *rest = f"\n{render(self._markdown, name, **facts).strip()}\n".split("\n---\n", 2)
+        if start.strip() or len(rest) != 2:
+            raise InputError([Problem(name, "must begin with its words, between two lines of `---`")])
+        pairs = [line.partition(": ") for line in rest[0].splitlines() if line.strip()]
+        words = {key.strip(): plain(read_markdown(value)) for key, _, value in pairs}
+        if lacking := [word for word in WORDS if not words.get(word)]:
+            raise InputError([Problem(name, f"its head does not say: {', '.join(lacking)}")])
+        blocks = with_anchors(read_markdown(rest[1]), "")
+        sections = [place for place, block in enumerate(blocks) if block["kind"] == "heading" and block["level"] == 2]
+        chapters = [place for place, block in enumerate(blocks) if block["kind"] == "rule"]
+        if not sections or len(chapters) != 1 or chapters[0] < sections[0]:
+            raise InputError([Problem(name, "needs sections (`##`), and one line `***` where the chapters go")])
+        return words, blocks[: sections[0]], blocks[sections[0] : chapters[0]], blocks[chapters[0] + 1 :]
+
+    def _with_picture(self, node: Node) -> Node:
+        if node["kind"] != "image":
+            return node
+        path = self._folder / node["source"]
+        content = base64.b64encode(path.read_bytes()).decode()
+        return {**node, "source": f"data:image/{PICTURES[path.suffix.lower()]};base64,{content}"}
 
 
-def missing_chapters(plan: Plan, fleet: Fleet, chapters: Path) -> list[Problem]:
-    """Every chapter that the manuals of this plan need and `chapters` lacks, each once."""
-    needed = {
-        _file(chapters, plan.product_of(host), hop.to_version, customer.language): customer
-        for customer in reversed(customers(plan, fleet))
-        for host in plan.hosts
-        if host.customer == customer.name
-        for hop in host.hops
+def facts_of(part: Share, vendor: Vendor) -> dict[str, Any]:
+    """What a manual's template and its chapters may name; chapters also `release`."""
+    order = list(Severity)
+    fixes = [(release, fix) for release in part.releases for fix in release.fixes]
+    return {
+        "share": part,
+        "plan": part.plan,
+        "customer": part.customer,
+        "language": part.customer.language,
+        "zone": part.customer.timezone,
+        "title": ", ".join(part.titles.values()),
+        "goal": ", ".join(part.goals),
+        "vendor": vendor,
+        "fixes": sorted(fixes, key=lambda pair: order.index(pair[1].severity)),
+        "by_record": any(words.endswith("by the record") for words in part.plan.estimates.values()),
     }
-    return [_missing(file, customer) for file, customer in sorted(needed.items()) if not file.is_file()]
 
 
-def _file(chapters: Path, product: str, version: str, language: str) -> Path:
-    return chapters / product / f"{version}.{language}.md"
+def attachments(manual: Manual, page: bytes, pdf: bytes) -> tuple[Attachment, Attachment]:
+    """The manual's two files; the PDF goes with letters."""
+    return (
+        Attachment(f"{manual.name}.pdf", "application/pdf", pdf),
+        Attachment(f"{manual.name}.html", "text/html; charset=utf-8", page),
+    )
 
 
-def _missing(file: Path, customer: Customer) -> Problem:
-    return Problem(file=str(file), message=f"no such chapter; the manual of {customer.name} needs it")
+def _name(plan: Plan, customer: Customer) -> str:
+    return f"{plan.product}-{plan.version}-{customer.name}.{customer.language}"
 
 
-def _chapter(file: Path, prefix: str) -> Chapter:
-    """The file as HTML with its headings one level down, so that the manual's own title stays the only first one."""
-    from markdown_it import MarkdownIt
-    from markupsafe import Markup
-
-    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    try:
-        tokens = markdown.parse(file.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise InputError([Problem(file=str(file), message="is not UTF-8")]) from error
-    headings = tuple(_headings(tokens, prefix))
-    _carry_pictures(tokens, file)
-    html = markdown.renderer.render(tokens, markdown.options, {})
-    return Chapter(html=Markup(html), headings=headings)  # noqa: S704 - the renderer escapes; raw HTML is off
+def _front_name(language: str) -> str:
+    return f"manuals/manual.{language}.md.j2"
 
 
-def _headings(tokens: list[Token], prefix: str) -> Iterable[Heading]:
-    """Move every heading one level down, give it an anchor, and tell about it."""
-    for index, token in enumerate(tokens):
-        if token.type not in {"heading_open", "heading_close"}:
-            continue
-        level = min(int(token.tag[1]) + 1, 6)
-        token.tag = f"h{level}"
-        if token.type == "heading_open":
-            anchor = f"{prefix}-{index}"
-            token.attrSet("id", anchor)
-            words = (child.content for child in tokens[index + 1].children or [])
-            yield Heading(anchor=anchor, level=level, text="".join(words))
+def _without_glyph(nodes: Iterable[Node], file: str, *, lines: bool = True) -> list[Problem]:
+    """Every character of these texts that no font can show, with its place; `lines` when theirs are the file's."""
+    return [
+        Problem(file, f"no font has {letter}, in: {node['text'][:60]}", "", line, 1 if line else 0)
+        for node in walk(nodes)
+        for letter in unprintable(node.get("text", ""))
+        for line in [node["line"] if lines else 0]
+    ]
 
 
-def _carry_pictures(tokens: list[Token], file: Path) -> None:
-    """Put every picture into the manual itself: a file that travels alone cannot point to others."""
-    for block in tokens:
-        for token in block.children or []:
-            if token.type == "image":
-                token.attrSet("src", _picture(file, str(token.attrGet("src")), block))
-
-
-def _picture(file: Path, source: str, block: Token) -> str:
-    media_type, _ = mimetypes.guess_type(source)
-    path = file.parent / source
-    if re.match(r"\w+:", source) or not path.is_file() or not (media_type or "").startswith("image/"):
-        line = block.map[0] + 1 if block.map else 0
-        message = f"the picture {source!r} is not an image file beside the chapter"
-        raise InputError([Problem(file=str(file), line=line, column=1, message=message)])
-    return f"data:{media_type};base64,{base64.b64encode(path.read_bytes()).decode()}"
+def _as_text(words: Mapping[str, str]) -> list[Node]:
+    return [{"kind": "text", "line": 0, "text": text} for text in words.values()]

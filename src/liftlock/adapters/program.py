@@ -1,6 +1,6 @@
 """The program a host runs for one phase, as text: its command line, and the parser of what it answers.
 
-No I/O but reading the program's own files. The protocol and the phases are described in `host.sh`.
+No I/O but reading the program's own files. The protocol and the phases are described in `host/answer.sh`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,19 @@ from importlib.resources import files
 
 from liftlock.errors import InputError
 
-PHASES = ("probe", "upgrade", "stage", "switch", "roll_back")
+_BASICS = ("answer", "settings", "system")
+_SWITCHING = ("lock", "commands", "health", "data", "guard", "switch")
+_PARTS = {  # the files of host/ that each phase needs, in order; main.sh follows
+    "probe": (*_BASICS, "commands", "health", "data", "guard", "probe"),
+    "confirm": (*_BASICS, "lock", "commands", "health", "data", "guard", "probe"),
+    "upgrade": (*_BASICS, *_SWITCHING, "stage"),
+    "switch": (*_BASICS, *_SWITCHING, "stage"),
+    "roll_back": (*_BASICS, *_SWITCHING),
+    "stage": (*_BASICS, "lock", "stage"),
+    "prune": (*_BASICS, "lock", "guard", "upkeep"),
+    "unlock": (*_BASICS, "lock", "upkeep"),
+}
+PHASES = tuple(_PARTS)
 
 MAX_VALUE = 4096  # bytes of one value
 MAX_KEPT = 256 * 1024  # bytes of all values together
@@ -36,22 +48,34 @@ _SETTINGS = {
     "LL_FENCE": "",
     "LL_RESTART": "",
     "LL_BACKUP": "",
+    "LL_VERIFY_BACKUP": "",
+    "LL_RESTORE": "",
+    "LL_IRREVERSIBLE": "",
     "LL_BEFORE": "",
     "LL_AFTER": "",
+    "LL_CONFIRM_WITHIN": "",
+    "LL_KEEP": "",
+    "LL_KEPT": "",
     "LL_HEALTH_URL": "",
     "LL_HEALTH_COMMAND": "",
+    "LL_HEALTH_TCP": "",
+    "LL_HEALTH_STATUS": "200",
+    "LL_HEALTH_BODY": "",
     "LL_VERSION_KEY": "version",
     "LL_HEALTH_TIMES": "3",
     "LL_HEALTH_INTERVAL": "1",
     "LL_HEALTH_DEADLINE": "60",
     "LL_PHASE_TIMEOUT": "1800",
 }
+_FAILPOINT = "LL_FAILPOINT"
 _ENVIRONMENT = "LL_ENV_"
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _METHOD_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _NONCE = re.compile(r"[0-9a-f]{16,64}")
 _FRAME = re.compile(rb"([a-z0-9_]{1,64})=")
 _LENGTH = re.compile(r"[0-9]{1,15}")
+_REACHED = re.compile(r"reached ([a-z_]+)")  # a line that names a failpoint
+_FAILURE = re.compile(r"([a-z_]+):(?:kill|term|stop|sleep [0-9]{1,4})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -62,6 +86,9 @@ def command(phase: str, settings: Mapping[str, str], method: str = "archive") ->
     LL_ENV_<NAME> for the environment of the product's commands. Every value is quoted, none is evaluated.
     It is seen in the host's process list: no secrets. Raises InputError for an unknown phase, setting or
     method, a name that cannot be an environment variable, or a NUL byte.
+
+    Under test alone, LL_FAILPOINT is `<name>:<action>`: what the program does to itself at that one of
+    `failpoints()`: `kill`, `term`, `stop` or `sleep <seconds>`. Without it the text has no failpoints at all.
     """
     if phase not in PHASES:
         raise InputError(f"unknown phase of the host program: {phase!r}")
@@ -74,13 +101,15 @@ def command(phase: str, settings: Mapping[str, str], method: str = "archive") ->
             raise InputError(f"the value of {name} holds a NUL byte")
         if name.startswith(_ENVIRONMENT):
             environment[_environment_name(name)] = value
-        elif name in known:
+        elif name in known or (name == _FAILPOINT and _is_failure(value)):
             known[name] = value
         else:
             raise InputError(f"unknown setting of the host program: {name!r}")
     assignments = "".join(_assignment(name, value) for name, value in (known | {"LL_PHASE": phase}).items())
     exports = "".join("export " + _assignment(name, value) for name, value in environment.items())
-    return "sh -c " + shlex.quote(f"{assignments}product_environment() {{\n:\n{exports}}}\n{_program(method)}")
+    text = f"{assignments}product_environment() {{\n:\n{exports}}}\n{_program(phase, method, _FAILPOINT in known)}"
+    # The program stands in an argument of its own, so that it can hand itself to a process that outlives it.
+    return f"sh -c 'eval \"$1\"' liftlock {shlex.quote(text)}"
 
 
 def _environment_name(setting: str) -> str:
@@ -95,15 +124,43 @@ def _assignment(name: str, value: str) -> str:
 
 
 @cache
-def _program(method: str) -> str:
-    """The method and the host program without what only people read. Raises InputError for an unknown method."""
-    here = files("liftlock.adapters")
-    source = here / "methods" / f"{method}.sh"
-    if not _METHOD_NAME.fullmatch(method) or not source.is_file():
+def _program(phase: str, method: str, failing: bool) -> str:
+    """The method and the parts that the phase needs, without what only people read. Raises InputError: no such method.
+
+    The lines that name failpoints are left out unless it is to be `failing`.
+    """
+    methods = files("liftlock.adapters") / "methods"
+    if not _METHOD_NAME.fullmatch(method) or not (methods / f"{method}.sh").is_file():
         raise InputError(f"unknown method: {method!r}")
-    text = source.read_text("utf-8") + (here / "host.sh").read_text("utf-8")
+    parts = (*_PARTS[phase], *(("failpoint",) if failing else ()), "main")
+    text = (methods / f"{method}.sh").read_text("utf-8") + "".join(_part(name) for name in parts)
     lines = (line.strip() for line in text.splitlines())
-    return "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))
+    kept = (line for line in lines if line and not line.startswith("#") and (failing or not _REACHED.fullmatch(line)))
+    return "".join(f"{line}\n" for line in kept)
+
+
+def _part(name: str) -> str:
+    return (files("liftlock.adapters") / "host" / f"{name}.sh").read_text("utf-8")
+
+
+@cache
+def failpoints() -> tuple[str, ...]:
+    """Where the host program can be made to fail under test: every line `reached <name>` of its text."""
+    texts = [_part(name) for name in dict.fromkeys(part for parts in _PARTS.values() for part in parts)]
+    texts += [path.read_text("utf-8") for path in (files("liftlock.adapters") / "methods").iterdir()]
+    return tuple(dict.fromkeys(name for text in texts for line in text.splitlines() for name in _point(line)))
+
+
+def _point(line: str) -> list[str]:
+    found = _REACHED.fullmatch(line.strip())
+    return [found[1]] if found else []
+
+
+def _is_failure(spec: str) -> bool:
+    found = _FAILURE.fullmatch(spec)
+    if found is None or found[1] not in failpoints():
+        raise InputError(f"not a failpoint of the host program and what happens there: {spec!r}")
+    return True
 
 
 class Answers:

@@ -6,6 +6,7 @@ template names but nobody gives is an error, never an empty string.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,39 +19,50 @@ from liftlock.model import Window
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 PACKAGED = Path(__file__).parent.parent / "sample" / "templates"
 
 
 @dataclass(frozen=True, slots=True)
 class _Language:
-    """How one language writes a time, a stretch of time, and the units of a span (one, many)."""
+    """How one language writes a day, a time, a stretch of time, and the units of a span (one, many)."""
 
+    day: Callable[[datetime], str]
     moment: Callable[[datetime], str]
     zone: str
     stretch: str
     units: tuple[tuple[str, str], ...]
 
 
+def _english_day(local: datetime) -> str:
+    months = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+    return f"{local.day} {months[local.month - 1]} {local.year}"
+
+
 def _english_moment(local: datetime) -> str:
     day = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")[local.weekday()]
-    months = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-    return f"{day} {local.day} {months[local.month - 1]} {local.year}, {local:%H:%M}"
+    return f"{day} {_english_day(local)}, {local:%H:%M}"
+
+
+def _chinese_day(local: datetime) -> str:
+    return f"{local.year}年{local.month}月{local.day}日"
 
 
 def _chinese_moment(local: datetime) -> str:
-    day = "一二三四五六日"[local.weekday()]
-    return f"{local.year}年{local.month}月{local.day}日（星期{day}）{local:%H:%M}"
+    return f"{_chinese_day(local)}（星期{'一二三四五六日'[local.weekday()]}）{local:%H:%M}"
 
 
 _LANGUAGES = {
     "en": _Language(
+        day=_english_day,
         moment=_english_moment,
         zone=" ({offset}, {name})",
         stretch="{start} to {end}",
         units=(("day", "days"), ("hour", "hours"), ("minute", "minutes"), ("second", "seconds")),
     ),
     "zh-CN": _Language(
+        day=_chinese_day,
         moment=_chinese_moment,
         zone="（{offset}，{name}）",
         stretch="{start} 至 {end}",
@@ -72,8 +84,28 @@ def environment(workspace: Path | None = None) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters.update(local_time=local_time, local_window=local_window, span=span)
+    made.filters.update(local_time=local_time, local_window=local_window, local_date=local_date, span=span, css=_css)
     return made
+
+
+def for_markdown(templates: Environment) -> Environment:
+    """The same templates for Markdown: what a value holds stays text, whatever Markdown would make of it."""
+    return templates.overlay(autoescape=False, finalize=_escaped)
+
+
+def for_words(templates: Environment) -> Environment:
+    """The same names and filters for texts that are filled in as they are, piece by piece."""
+    return templates.overlay(autoescape=False)
+
+
+def fill_in(words: Environment, text: str, **variables: Any) -> str:
+    """The text with its `{{ names }}` filled in. Raises ValueError when it is wrong, or names what nobody gives."""
+    import jinja2
+
+    try:
+        return words.from_string(text).render(**variables)
+    except jinja2.TemplateError as error:
+        raise ValueError(str(error.message)) from error
 
 
 def render(templates: Environment, name: str, **variables: Any) -> str:
@@ -93,10 +125,25 @@ def render(templates: Environment, name: str, **variables: Any) -> str:
         raise InputError([Problem(file=file, line=line, column=1, message=str(error.message))]) from error
 
 
+def source_of(templates: Environment, name: str) -> str:
+    """A template's own text, for one that Jinja does not fill in. Raises InputError when it is missing."""
+    import jinja2
+
+    try:
+        return str(templates.loader.get_source(templates, name)[0]) if templates.loader else ""
+    except jinja2.TemplateNotFound as error:
+        raise InputError([Problem(file=name, message="no such template")]) from error
+
+
 def local_time(moment: datetime, zone: str, language: str) -> str:
     """The moment on the clocks of an IANA zone, with weekday and UTC offset, in the language's own manner."""
     local = moment.astimezone(ZoneInfo(zone))
     return _language(language).moment(local) + _zone(local, zone, language)
+
+
+def local_date(moment: datetime, zone: str, language: str) -> str:
+    """The day on the calendar of an IANA zone, in the language's own manner."""
+    return _language(language).day(moment.astimezone(ZoneInfo(zone)))
 
 
 def local_window(window: Window, zone: str, language: str) -> str:
@@ -120,6 +167,18 @@ def span(length: timedelta, language: str) -> str:
     amounts = zip((days, hours, minutes, seconds), units, strict=True)
     parts = [f"{amount} {one if amount == 1 else many}" for amount, (one, many) in amounts if amount]
     return " ".join(parts) or f"0 {units[2][1]}"
+
+
+def _escaped(value: Any) -> str:
+    """A value as Markdown that shows just its characters (CommonMark 2.4: any ASCII punctuation may be escaped)."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(str(value).splitlines()))
+
+
+def _css(text: str) -> Markup:
+    """The text for a string in a style sheet, in quotation marks (CSS Syntax 3, 4.3.7)."""
+    from markupsafe import Markup
+
+    return Markup(re.sub(r"[^\w .,:-]", lambda found: f"\\{ord(found[0]):x} ", text))  # noqa: S704 - nothing is left
 
 
 def _language(name: str) -> _Language:

@@ -59,7 +59,7 @@ class Share:
 def report_page(report: Report, generated_at: datetime, title: str) -> str:
     """The whole page as HTML. `generated_at` is aware; every text of the report is escaped."""
     return (
-        _environment()
+        page_environment()
         .get_template("report.html.j2")
         .render(
             report=report,
@@ -75,7 +75,8 @@ def report_page(report: Report, generated_at: datetime, title: str) -> str:
     )
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """The templates of pages that need nothing else."""
     import jinja2
 
     environment = jinja2.Environment(

@@ -23,11 +23,13 @@ import jinja2
 import paramiko
 
 from liftlock.adapters.connection import BROKEN, PIECE, execute, exit_status, open_connection, pieces
+from liftlock.adapters.failpoints import FLAG
 from liftlock.adapters.program import Answers, command
 from liftlock.errors import InputError, LinkLostError, Problem
 from liftlock.model import Host, HostAnswer, HostResult, Observation, Product, Release, Ticket
 from liftlock.settings import SshSettings
 
+HOST_POINT = "LIFTLOCK_HOST_FAILPOINT"
 _PROBE_TIMEOUT = 120.0  # seconds; a look needs far less
 _STDERR_KEPT = 64 * 1024  # bytes
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -95,9 +97,11 @@ class SshTransport:
         nonce = secrets.token_hex(16)
         limit = self._ssh.phase_timeout
         told = _of_host(self._product, host) | _of_time(self._product, limit) | {"LL_NONCE": nonce} | dict(settings)
+        told |= _of_failpoint(host)
         program = command(phase, told, self._product.method)
         began = time.monotonic()
-        until = began + (min(limit.total_seconds(), _PROBE_TIMEOUT) if phase == "probe" else limit.total_seconds())
+        seconds = limit.total_seconds()
+        until = began + (min(seconds, _PROBE_TIMEOUT) if phase in ("probe", "confirm") else seconds)
         answers, stderr = Answers(nonce), bytearray()
         try:
             with open_connection(host, self._ssh) as connection, execute(connection, program, until) as channel:
@@ -181,6 +185,8 @@ def _observation(host: str, at: datetime, told: Mapping[str, str]) -> Observatio
         free_inodes=_count(told.get("free_inodes", "")),
         missing_tools=tuple(told.get("missing_tools", "").split()),
         busy=told.get("busy") == "1",
+        unconfirmed=told.get("unconfirmed") == "1",
+        staged=tuple(told.get("staged", "").split()),
         journal=told.get("journal", ""),
         cause=told.get("cause", ""),
         detail=told.get("detail", ""),
@@ -199,6 +205,7 @@ def _artifact(release: Release) -> Path:
 
 
 def _of_release(release: Release) -> dict[str, str]:
+    within = release.confirm_within
     settings = {
         "LL_TO": release.version,
         "LL_SHA256": release.artifact.sha256,
@@ -206,8 +213,21 @@ def _of_release(release: Release) -> dict[str, str]:
         "LL_ARCHIVE": Path(release.artifact.path).name,
         "LL_BEFORE": release.before_switch or "",
         "LL_AFTER": release.after_switch or "",
+        "LL_IRREVERSIBLE": "" if release.reversible else "1",
+        "LL_CONFIRM_WITHIN": str(math.ceil(within.total_seconds())) if within else "",
     }
-    return settings if release.backup else settings | {"LL_BACKUP": ""}
+    wanted = {"LL_BACKUP": release.backup, "LL_VERIFY_BACKUP": release.backup_verified}
+    return settings | {name: "" for name, wants in wanted.items() if not wants}
+
+
+def _of_failpoint(host: Host) -> dict[str, str]:
+    """Under test alone: what LIFTLOCK_HOST_FAILPOINT, `<name>:<action>[:<host>]`, makes this host do to itself."""
+    if os.environ.get(FLAG) != "1":
+        return {}
+    spec, _, name = os.environ.get(HOST_POINT, "").rpartition(":")
+    if ":" not in spec:  # no host was named
+        spec, name = f"{spec}:{name}", host.name
+    return {"LL_FAILPOINT": spec} if name == host.name and spec != ":" else {}
 
 
 def _of_ticket(ticket: Ticket) -> dict[str, str]:
@@ -248,9 +268,14 @@ def _of_host(product: Product, host: Host) -> dict[str, str]:
         "LL_BASE": str(PurePosixPath(base)),
         "LL_HEALTH_URL": fill("health.url", product.health.url, _URL),
         "LL_HEALTH_COMMAND": fill("health.command", product.health.command, _COMMAND),
+        "LL_HEALTH_TCP": fill("health.tcp", product.health.tcp, _URL),
+        "LL_HEALTH_STATUS": str(product.health.status),
+        "LL_HEALTH_BODY": fill("health.body", product.health.body, _PLAIN),
         "LL_VERSION_KEY": product.health.version_key,
         "LL_RESTART": fill("restart", product.restart, _COMMAND),
         "LL_BACKUP": fill("backup", product.backup, _COMMAND),
+        "LL_VERIFY_BACKUP": fill("verify_backup", product.verify_backup, _COMMAND),
+        "LL_RESTORE": fill("restore", product.restore, _COMMAND),
     }
     for name, value in product.environment.items():
         settings[f"LL_ENV_{name}"] = fill(f"environment.{name}", value, _PLAIN)

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from liftlock.model import Fleet, GateResult, NoticeState, Observation, Outcome, Plan, Verdict
+from liftlock.model import Fleet, GateResult, Observation, Outcome, Plan, Verdict
 from liftlock.plan_document import short_id
 from liftlock.report import Report
 from liftlock.timing import blocked_lines
@@ -23,7 +23,6 @@ from liftlock.waves import budget_words
 
 if TYPE_CHECKING:
     from liftlock.app.checking import Finding, Fingerprint
-    from liftlock.app.telling import Told
 
 GOOD, BAD, DIM = "green", "red", "dim"
 
@@ -125,7 +124,7 @@ def show_workspace(folder: Path, written: Sequence[Path]) -> None:
 def show_plan(plan: Plan, path: Path, fleet: Fleet) -> None:
     """The plan as people read it: budget, waves with windows in the customer's own time, who is left out."""
     screen = console()
-    screen.print(f"[bold]Plan {short_id(plan)}[/]: {plan.product} {plan.version} ({plan.kind}) for fleet {plan.fleet}")
+    screen.print(f"[bold]Plan {short_id(plan)}[/]: {plan.brings} ({plan.kind}) for fleet {plan.fleet}")
     screen.print(budget_words(plan))
     _show_times(screen, plan, fleet)
     if plan.hosts:
@@ -196,22 +195,6 @@ def show_files(title: str, written: Sequence[Path]) -> None:
         screen.print(Text(f"  {path}"), soft_wrap=True)
 
 
-def show_told(told: Told) -> None:
-    """What became of each letter."""
-    screen = console()
-    if told.delivered:
-        rows = table("customer", "recipient", "notice", "")
-        for letter in told.delivered:
-            style = GOOD if letter.state is NoticeState.SENT else BAD
-            detail = "" if letter.state is NoticeState.SENT else letter.detail
-            rows.add_row(letter.customer, letter.recipient, Text(letter.state, style=style), Text(detail))
-        screen.print(rows)
-    sent = sum(letter.state is NoticeState.SENT for letter in told.delivered)
-    screen.print(f"{sent} sent now, {told.already_sent} sent before")
-    for recipient in told.ambiguous:
-        screen.print(f"{recipient}: may or may not have arrived; not sent again", style=BAD)
-
-
 def show_ending(told: dict[str, Any], plan: Plan, logs: Path) -> None:
     """How the rollout ended (the document that `--json` prints): per host, in one sentence, where to read on."""
     screen = console()
@@ -257,7 +240,7 @@ def show_standings(standings: Sequence[dict[str, Any]], *, in_full: bool) -> Non
         rate = told["rate"]
         rows.add_row(
             told["plan"][:8],
-            f"{told['product']} {told['version']}",
+            ", ".join(f"{name} {version}" for name, version in {told["product"]: told["version"], **told["also"]}.items()),
             told["fleet"],
             f"{rate['succeeded']} of {rate['attempted']}",
             f"{told['failures']} of {told['allowed_failures']} allowed",

@@ -91,6 +91,7 @@ def plan_again(workspace: Workspace, plan: Plan, on_seen: Callable[[Observation]
             workspace,
             plan.product,
             plan.version,
+            also=plan.also,
             fleet_name=plan.fleet,
             customers=plan.only_customers,
             hosts=plan.only_hosts,
@@ -102,7 +103,7 @@ def plan_again(workspace: Workspace, plan: Plan, on_seen: Callable[[Observation]
         if not objections(plan, again, through, zones):
             ledger.append(plan.id, Replanned(inputs=dict(again.inputs)), workspace.clock.now())
             return MadeAgain(plan, difference(plan, again, zones))
-        new = make(workspace.clock.now())
+        new = make(workspace.clock.now(), replaces=plan.id)
         kept = keep(workspace, new, f"set aside for plan {plan.id[:8]}, which it stands in for")
         return MadeAgain(plan, difference(plan, new, zones), new, kept)
 

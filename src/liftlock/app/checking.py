@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from liftlock.adapters import files
 from liftlock.app.workspace import Workspace, choose
 from liftlock.errors import HostError, InputError, LiftlockError
+from liftlock.settings import SmtpSettings
 
 if TYPE_CHECKING:
     from liftlock.adapters.trust import ScannedKey
@@ -93,6 +94,7 @@ def _examination(workspace: Workspace, fleet_name: str | None) -> Iterator[Findi
     yield _try("ssh key", lambda: _key(workspace), "set ssh.key in liftlock.yaml to a key without a passphrase")
     yield _disk(workspace)
     yield _try("mail server", lambda: _mail(workspace), "set smtp.host, smtp.port and smtp.security in liftlock.yaml")
+    yield from _channels(workspace, fleet_name)
     yield from _hosts(workspace, fleet_name)
 
 
@@ -145,6 +147,38 @@ def _mail(workspace: Workspace) -> str:
         return "none configured: notify cannot send"
     with socket.create_connection((smtp.host, smtp.port), timeout=smtp.timeout.total_seconds()):
         return f"{smtp.host}:{smtp.port} answers"
+
+
+def _login(smtp: SmtpSettings) -> str:
+    from liftlock.adapters.mail_password import mail_password
+    from liftlock.adapters.smtp import SmtpMailer
+
+    SmtpMailer(smtp, mail_password(smtp, os.environ))
+    return f"as {smtp.username}" if smtp.username else "none"
+
+
+def _channels(workspace: Workspace, fleet_name: str | None) -> Iterator[Finding]:
+    """Whether every channel has what it needs, and every channel that a contact names is there. Nothing is called."""
+    from liftlock.adapters.channels import look
+
+    try:
+        settings = workspace.settings
+    except LiftlockError:
+        return  # the findings above already say so
+    if (smtp := settings.smtp) is not None and (smtp.username or smtp.ca_file):
+        yield _try("mail login", lambda: _login(smtp), "correct smtp in liftlock.yaml, or set LIFTLOCK_SMTP_PASSWORD")
+    for name, channel in settings.channels.items():
+        subject = f"channel {name}"
+        yield _try(subject, lambda: look(name, channel, os.environ), "docs/channels.md says what it needs")  # noqa: B023
+    try:
+        fleet = workspace.fleet(fleet_name)
+    except LiftlockError:
+        return
+    for customer in fleet.customers.values():
+        for one in customer.contacts:
+            if one.channel and one.channel not in settings.channels:
+                detail = f"its contact {one.name} names channel `{one.channel}`, which liftlock.yaml lacks"
+                yield Finding(f"customer {customer.name}", False, detail, "add it to channels, or correct the contact")
 
 
 def _hosts(workspace: Workspace, fleet_name: str | None) -> Iterator[Finding]:

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from liftlock.adapters import files
 from liftlock.app.workspace import Workspace, choose, collecting, operator
+from liftlock.candidates import asked_for, running
 from liftlock.durations import recorded_durations
 from liftlock.errors import InputError, Problem
 from liftlock.evidence import prior_from
 from liftlock.ledger import Planned, Waived
-from liftlock.model import Host, Observation, Plan
+from liftlock.model import Catalogue, Fleet, Observation, Plan
 from liftlock.path import find_release
-from liftlock.plan import make_plan
+from liftlock.plan import Target, make_plan
 from liftlock.plan_document import to_document, to_json
 from liftlock.records import HostRecord, host_records, track_record
+
+
+def read_also(text: str) -> dict[str, str]:
+    """What `--also` says (`acme-db=5.2.1,acme-web=3.1.0`): versions by product. Raises InputError when it cannot be."""
+    also: dict[str, str] = {}
+    for part in (part.strip() for part in text.split(",") if part.strip()):
+        product, _, version = (piece.strip() for piece in part.partition("="))
+        if not product or not version:
+            raise InputError(f"--also takes PRODUCT=VERSION such as acme-db=5.2.1, not {part!r}")
+        if product in also:
+            raise InputError(f"--also names {product} twice")
+        also[product] = version
+    return also
 
 
 def plan_release(
@@ -24,6 +39,7 @@ def plan_release(
     product: str,
     version: str,
     *,
+    also: Mapping[str, str] | None = None,
     fleet_name: str | None = None,
     customers: Collection[str] = (),
     hosts: Collection[str] = (),
@@ -35,8 +51,9 @@ def plan_release(
 ) -> tuple[Plan, Path]:
     """Plan one release for one fleet; return the plan and the file it was written to.
 
-    With `look` every host concerned is looked at first; without, the inventory's word is taken. `waive` sets the rule
-    `notice` aside for an emergency, `downgrade` takes hosts with a newer version down: `reason` is recorded.
+    `also` are the versions of further products that the plan brings. With `look` every host concerned is looked at
+    first; without, the inventory's word is taken. `waive` sets the rule `notice` aside for an emergency, `downgrade`
+    takes hosts with a newer version down: `reason` is recorded.
     """
     _check_waivers(waive, reason)
     if downgrade and not reason:
@@ -45,6 +62,7 @@ def plan_release(
         workspace,
         product,
         version,
+        also=also,
         fleet_name=fleet_name,
         customers=customers,
         hosts=hosts,
@@ -57,11 +75,20 @@ def plan_release(
     return plan, keep(workspace, plan, reason)
 
 
+class Maker(Protocol):
+    """Makes the plan of any moment from what was read and seen once."""
+
+    def __call__(self, now: datetime, replaces: str = "") -> Plan:
+        """The plan of that moment, in place of the one of which the id is given."""
+        ...
+
+
 def prepare(
     workspace: Workspace,
     product: str,
     version: str,
     *,
+    also: Mapping[str, str] | None = None,
     fleet_name: str | None = None,
     customers: Collection[str] = (),
     hosts: Collection[str] = (),
@@ -69,50 +96,97 @@ def prepare(
     waived: Collection[str] = (),
     downgrade: str = "",
     on_seen: Callable[[Observation], None] = lambda _: None,
-) -> Callable[[datetime], Plan]:
+) -> Maker:
     """Read the files and look at the hosts once; what comes back makes the plan of any moment from that."""
+    wanted = _wanted(product, version, also or {}, downgrade)
+    catalogues: dict[str, Catalogue] = {}
     problems: list[Problem] = []
     with collecting(problems):
         policy = workspace.settings.policy
-    with collecting(problems):
-        catalogue = workspace.catalogue(product)
+    for name in wanted:
+        with collecting(problems):
+            catalogues[name] = workspace.catalogue(name)
     with collecting(problems):
         fleet, fleet_hashes = workspace.fleet_with_hashes(fleet_name)
+    for name in _beside(workspace, list(catalogues.values())):
+        with collecting(problems):
+            catalogues[name] = workspace.catalogue(name)
     if problems:
         raise InputError(problems)
-    find_release(catalogue, version)  # a mistyped version or host is said before any host is bothered
+    for name in wanted:  # a mistyped version or host is said before any host is bothered
+        find_release(catalogues[name], wanted[name])
     choose(fleet, tuple(hosts))
-    inputs = files.input_hashes(workspace.root, product, fleet.name, fleet_hashes)
-    asked = [host for host in fleet.hosts if _asked(host, product, customers, hosts)]
-    if look:
-        observations = workspace.observe(catalogue.product, asked, on_seen)
-    else:
-        now = workspace.clock.now()
-        observations = {
-            host.name: Observation(host.name, now, reachable=False, cause="not looked at") for host in asked
-        }
+    inputs = files.input_hashes(workspace.root, sorted(catalogues), fleet.name, fleet_hashes)
+    observed = _observe(workspace, fleet, catalogues, customers, hosts, on_seen if look else None)
     past = _past(workspace)
-    prior = prior_from(*track_record(past, product)) if policy.by_evidence else None
+    prior = prior_from(*track_record(past, *wanted)) if policy.by_evidence else None
 
-    def make(now: datetime) -> Plan:
-        durations = recorded_durations(past, catalogue, now)
+    def make(now: datetime, replaces: str = "") -> Plan:
+        first, *others = (
+            Target(catalogue, wanted.get(name, ""), observed[name], recorded_durations(past, catalogue, now))
+            for name, catalogue in catalogues.items()
+        )
         return make_plan(
-            catalogue,
+            first,
             fleet,
             policy,
-            observations,
-            version,
             inputs,
             now,
-            customers,
-            hosts,
-            prior,
-            durations=durations,
+            also=others,
+            customers=customers,
+            hosts=hosts,
+            prior=prior,
             waived=waived,
             downgrade=downgrade,
+            replaces=replaces,
         )
 
     return make
+
+
+def _wanted(product: str, version: str, also: Mapping[str, str], downgrade: str) -> dict[str, str]:
+    if product in also:
+        raise InputError(f"--also is for further products; {product} is the plan's own")
+    if also and downgrade:
+        raise InputError("--downgrade takes down one product at a time: leave --also out")
+    return {product: version, **also}
+
+
+def _beside(workspace: Workspace, planned: Collection[Catalogue]) -> list[str]:
+    """The other products that those of a plan may need, or be needed by."""
+    names = {catalogue.product.name for catalogue in planned}
+    needed = {name for catalogue in planned for release in catalogue.releases for name in release.needs}
+    return sorted((needed | files.products_naming(workspace.root, names)) - names)
+
+
+def _observe(
+    workspace: Workspace,
+    fleet: Fleet,
+    catalogues: Mapping[str, Catalogue],
+    customers: Collection[str],
+    names: Collection[str],
+    on_seen: Callable[[Observation], None] | None,
+) -> dict[str, dict[str, Observation]]:
+    """A look at every host concerned, by product; nobody looks without `on_seen`.
+
+    Of one product alone those are the hosts that it is planned for. With others beside it every host counts that runs
+    one of them at the same customers.
+    """
+    own = next(iter(catalogues))
+    there = {name: running(fleet, name, also=name != own) for name in catalogues}
+    asked = {name: asked_for(fleet, hosts, customers, names) for name, hosts in there.items()}
+    concerned = {host.customer for hosts in asked.values() for host in hosts}
+    observed: dict[str, dict[str, Observation]] = {}
+    for name, catalogue in catalogues.items():
+        alone = len(catalogues) == 1
+        hosts = asked[name] if alone else [host for host in there[name] if host.customer in concerned]
+        if on_seen:
+            observed[name] = workspace.observe(catalogue.product, hosts, on_seen)
+        else:
+            now = workspace.clock.now()
+            unseen = (Observation(host.name, now, reachable=False, cause="not looked at") for host in hosts)
+            observed[name] = {one.host: one for one in unseen}
+    return observed
 
 
 def _past(workspace: Workspace) -> list[HostRecord]:
@@ -137,8 +211,3 @@ def keep(workspace: Workspace, plan: Plan, reason: str = "") -> Path:
         for rule in plan.waived:
             ledger.append(plan.id, Waived(rule=rule, reason=reason, by=operator()), plan.created_at)
     return path
-
-
-def _asked(host: Host, product: str, customers: Collection[str], hosts: Collection[str]) -> bool:
-    asked = (not customers or host.customer in customers) and (not hosts or host.name in hosts)
-    return asked and (not host.products or product in host.products)

@@ -13,13 +13,14 @@ from liftlock.app.workspace import Workspace
 from liftlock.approval import approvals
 from liftlock.errors import InputError
 from liftlock.ledger import Aborted, Entry, Finished, Halted, Planned, Waived
-from liftlock.model import Outcome, Plan
+from liftlock.model import Outcome, Plan, PlannedHost
 from liftlock.outcome import runs
 from liftlock.plan_document import from_document
 from liftlock.progress import Progress, Standing
 from liftlock.rate import Rate
 from liftlock.report import Report, make_report, target_state
-from liftlock.rollout import Halt, Pause, stop_reason
+from liftlock.rollout import Halt, Pause
+from liftlock.stops import stop_reason
 
 
 def draw_up(workspace: Workspace, product: str | None, plan: str | None) -> Report:
@@ -72,7 +73,7 @@ def outcome_counts(ending: Ending) -> dict[str, int]:
 def host_lines(ending: Ending) -> list[dict[str, Any]]:
     """Each planned host with its outcome, version and cause, in rollout order."""
     if ending.seen:
-        return [_looked(ending, host.name, ending.progress.wave_of(host.name)) for host in ending.plan.hosts]
+        return [_looked(ending, host, ending.progress.wave_of(host.name)) for host in ending.plan.hosts]
     return _host_lines(ending.plan, ending.progress)
 
 
@@ -94,12 +95,12 @@ def rate_of(progress: Progress) -> dict[str, Any]:
     }
 
 
-def _looked(ending: Ending, name: str, wave: int) -> dict[str, Any]:
-    seen = ending.seen[name]
-    holds = runs(seen, ending.plan.version)
+def _looked(ending: Ending, host: PlannedHost, wave: int) -> dict[str, Any]:
+    seen = ending.seen[host.name]
+    holds = runs(seen, host.wanted)
     cause = "" if holds else seen.cause or f"runs {seen.running or seen.installed or 'no known version'}"
     outcome = Outcome.ALREADY_CURRENT.value if holds else "changed since"
-    return {"host": name, "wave": wave, "outcome": outcome, "attempts": 0, "cause": cause}
+    return {"host": host.name, "wave": wave, "outcome": outcome, "attempts": 0, "cause": cause}
 
 
 def _host_lines(plan: Plan, progress: Progress) -> list[dict[str, Any]]:
@@ -129,6 +130,7 @@ def _standing(entries: list[Entry], *, in_full: bool) -> dict[str, Any]:
         "plan": plan.id,
         "product": plan.product,
         "version": plan.version,
+        "also": plan.also,
         "fleet": plan.fleet,
         "planned_at": plan.created_at.isoformat(),
         "state": _state(plan, progress, entries),

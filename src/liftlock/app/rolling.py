@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from liftlock import ledger as record
 from liftlock.adapters.artifact import verify_artifact
-from liftlock.app.workspace import Workspace, choose, is_recorded, operator
+from liftlock.app.products import look, machines, releases, run_suites
+from liftlock.app.workspace import Workspace, is_recorded, operator
 from liftlock.approval import unapproved
 from liftlock.engine import Engine
 from liftlock.errors import ExitCode, InputError, RefusedError
 from liftlock.ledger import Entry
-from liftlock.model import Catalogue, GateResult, Host, Observation, Outcome, Plan, Product, Release
+from liftlock.model import GateResult, Observation, Outcome, Plan
 from liftlock.outcome import runs
 from liftlock.plan_document import to_document
 from liftlock.ports import LedgerStore
@@ -28,7 +29,7 @@ from liftlock.rollout import Step, exit_code
 if TYPE_CHECKING:
     from liftlock.adapters.db import SqlLedger
 
-RULES = ("notice", "gate", "window", "canary")
+RULES = ("notice", "consent", "gate", "window", "canary")
 """The rules that an operator may set aside, with a reason that is recorded."""
 
 Watcher = Callable[[Entry, Progress], None]
@@ -50,17 +51,7 @@ def run_gates(
     workspace: Workspace, plan: Plan, names: Sequence[str], on_result: Callable[[GateResult], None]
 ) -> list[GateResult]:
     """Run the workspace's gate suites against the planned hosts and record each verdict."""
-    from liftlock.adapters.gates import PytestGates
-
-    catalogue = workspace.catalogue(plan.product)
-    hosts = _planned_hosts(workspace, plan, names)
-    gates = PytestGates(
-        workspace.root / "tests" / "gates",
-        workspace.settings.ssh,
-        catalogue.product,
-        _releases(catalogue, plan)[plan.version],
-        log_dir=workspace.logs(plan),
-    )
+    catalogues = workspace.catalogues(plan)
     with workspace.ledger() as ledger:
         ensure_recorded(ledger, plan, workspace)
 
@@ -75,7 +66,7 @@ def run_gates(
             ledger.append(plan.id, fact, workspace.clock.now())
             on_result(result)
 
-        return gates.run(hosts, judged)
+        return run_suites(workspace, plan, catalogues, names, on_result=judged)
 
 
 def roll_out(
@@ -94,7 +85,7 @@ def roll_out(
     that is not what its manifest says, LockedError when another controller is at it.
     """
     _check_waivers(waive, reason)
-    with workspace.held(plan), workspace.ledger() as ledger:
+    with workspace.held(plan) as lease, workspace.ledger(lease=lease) as ledger:
         ensure_recorded(ledger, plan, workspace)
         progress = Progress.of(plan).with_entries(ledger.entries(plan.id))
         if progress.wave is None and _nothing_left(progress):
@@ -106,8 +97,9 @@ def roll_out(
             )
         if why := unapproved(plan, progress.approved):
             raise RefusedError(why)
-        for release in _releases(workspace.catalogue(plan.product), plan).values():
-            verify_artifact(release.artifact)
+        for catalogue in workspace.catalogues(plan):
+            for release in releases(catalogue, plan).values():
+                verify_artifact(release.artifact)
         engine = _engine(workspace, plan, ledger, watcher)
         for rule in waive:
             engine.record(record.Waived(rule=rule, reason=reason, by=operator()))
@@ -132,7 +124,7 @@ def roll_back(
     """
     if not reason:
         raise InputError("say why with --reason: it is recorded")
-    with workspace.held(plan), workspace.ledger() as ledger:
+    with workspace.held(plan) as lease, workspace.ledger(lease=lease) as ledger:
         progress = Progress.of(plan).with_entries(ledger.entries(plan.id))
         upgraded = {name for name in progress.hosts if _may_be_upgraded(progress, name)}
         if not_there := [name for name in names if name not in upgraded]:
@@ -162,62 +154,25 @@ def _engine(workspace: Workspace, plan: Plan, ledger: LedgerStore, watcher: Watc
     from liftlock.adapters.ssh import check_host
 
     load_key(workspace.settings.ssh.key)
-    catalogue = workspace.catalogue(plan.product)
-    product, wanted = catalogue.product, _releases(catalogue, plan)[plan.version]
-    hosts = _planned_hosts(workspace, plan, ())
-    for host in hosts:
-        check_host(product, host)
+    catalogues = workspace.catalogues(plan)
+    products, hosts = {each.product.name: each.product for each in catalogues}, machines(workspace, plan)
+    for planned in plan.hosts:
+        check_host(products[plan.product_of(planned)], hosts[planned.name])
+    logs = workspace.logs(plan)
     return Engine(
         plan=plan,
-        releases={plan.product: {release.version: release for release in catalogue.releases}},
-        settled=lambda host, gate: _settled(workspace, plan, product, wanted, host, gate),
-        hosts={host.name: host for host in hosts},
-        transports={plan.product: with_failpoints(workspace.transport(product, workspace.logs(plan)))},
+        releases={each.product.name: {one.version: one for one in each.releases} for each in catalogues},
+        settled=lambda name, gate: run_suites(workspace, plan, catalogues, [name], settled=gate)[0],
+        hosts=hosts,
+        transports={name: with_failpoints(workspace.transport(each, logs)) for name, each in products.items()},
         store=with_failpoints(ledger),
         clock=workspace.clock,
         session=uuid.uuid4().hex,
         controller=f"{operator()} (pid {os.getpid()})",
-        judge=lambda names: _judge(workspace, plan, product, wanted, names),
+        judge=lambda names: run_suites(workspace, plan, catalogues, names),
         on_entry=watcher,
         stop=workspace.clock.interrupt,
     )
-
-
-def _judge(
-    workspace: Workspace, plan: Plan, product: Product, release: Release, names: Sequence[str]
-) -> list[GateResult]:
-    """Run the gate suites again on these hosts of the plan."""
-    from liftlock.adapters.gates import PytestGates
-
-    suites = workspace.root / "tests" / "gates"
-    gates = PytestGates(suites, workspace.settings.ssh, product, release, log_dir=workspace.logs(plan))
-    return gates.run(_planned_hosts(workspace, plan, names), lambda _result: None)
-
-
-def _settled(workspace: Workspace, plan: Plan, product: Product, release: Release, host: Host, gate: str) -> GateResult:
-    """Run the suites in tests/gates/settled/<gate> on one host."""
-    from liftlock.adapters.gates import SETTLED, PytestGates
-
-    suites = workspace.root / "tests" / "gates" / SETTLED / gate
-    gates = PytestGates(suites, workspace.settings.ssh, product, release, log_dir=workspace.logs(plan))
-    return gates.run([host], lambda _result: None)[0]
-
-
-def _releases(catalogue: Catalogue, plan: Plan) -> dict[str, Release]:
-    """The releases that the plan installs, by version. Raises InputError when the catalogue lacks one."""
-    known = {release.version: release for release in catalogue.releases}
-    needed = {plan.version} | {hop.to_version for host in plan.hosts for hop in host.hops}
-    if gone := sorted(needed - set(known)):
-        raise InputError(f"releases/{plan.product}/ lacks {', '.join(gone)}, which plan {plan.id[:8]} needs")
-    return {version: known[version] for version in sorted(needed)}
-
-
-def _planned_hosts(workspace: Workspace, plan: Plan, names: Sequence[str]) -> list[Host]:
-    planned = [host.name for host in plan.hosts]
-    if unknown := [name for name in names if name not in planned]:
-        raise InputError(f"plan {plan.id[:8]} has no host {', '.join(unknown)}; it has {', '.join(planned)}")
-    wanted = names or planned
-    return choose(workspace.fleet(plan.fleet), wanted) if wanted else []
 
 
 def ensure_recorded(ledger: SqlLedger, plan: Plan, workspace: Workspace) -> None:
@@ -241,9 +196,8 @@ def _nothing_left(progress: Progress) -> bool:
 
 def _verify(workspace: Workspace, plan: Plan, progress: Progress) -> Ending:
     """Every host has its upgrade on record: look, change nothing, and say whether it still holds."""
-    product = workspace.catalogue(plan.product).product
-    seen = workspace.observe(product, _planned_hosts(workspace, plan, ()))
-    holds = all(runs(observation, plan.version) for observation in seen.values())
+    seen = look(workspace, plan)
+    holds = all(runs(seen[host.name], host.wanted) for host in plan.hosts)
     return Ending(plan, None, progress, ExitCode.DONE if holds else ExitCode.NEEDS_A_PERSON, seen)
 
 

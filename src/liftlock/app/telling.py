@@ -1,143 +1,281 @@
-"""What `manual` and `notify` do: customers get a manual and a notice made from the plan."""
+"""What `notify` and `consent` do: people are told all that they are owed by now, each thing once."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from liftlock.adapters import files
-from liftlock.app.workspace import Workspace
-from liftlock.errors import InputError
-from liftlock.ledger import Delivered, Queued
-from liftlock.model import NoticeState, Plan
-from liftlock.notice import Attachment, Letter, customers, dispatches, unsent
+from liftlock.app.cases import open_case, plan_on_record
+from liftlock.app.rolling import ensure_recorded
+from liftlock.app.workspace import Workspace, operator
+from liftlock.approval import approvals
+from liftlock.errors import InputError, LiftlockError, LockedError, RefusedError
+from liftlock.ledger import Consented, Delivered, Queued, Sending, Settled
+from liftlock.model import Contact, NoticeKind, NoticeState, Plan
+from liftlock.notice import ANNOUNCEMENTS, Attachment, Letter
+from liftlock.outbox import Dispatch, find, identity, sort_out
+from liftlock.owed import Case, Debt, addressed, digests, owed
+from liftlock.ports import Mailer
+from liftlock.settings import Ambiguous
+
+if TYPE_CHECKING:
+    from liftlock.adapters.db import SqlLedger
+    from liftlock.adapters.letters import Writer
+
+EVERY_KIND = frozenset(NoticeKind)
+AFTER_THE_FACT = EVERY_KIND - ANNOUNCEMENTS
+"""What is told without being asked: whether and when customers hear of a plan at all is for `notify` to say."""
+_NAME_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What became of a plan's letters in this run, and which were settled before it."""
+    """What became of letters in this run, and of those that are owed and were not sent in it.
 
-    delivered: tuple[Delivered, ...]
-    already_sent: int
-    ambiguous: tuple[str, ...]
+    `ambiguous` may or may not have arrived, `refused` are dead letters: both wait for a person's word.
+    """
+
+    delivered: tuple[Delivered, ...] = ()
+    already_sent: int = 0
+    ambiguous: tuple[Dispatch, ...] = ()
+    refused: tuple[Dispatch, ...] = ()
 
     @property
     def complete(self) -> bool:
-        """Whether every letter that the plan owes has been sent."""
-        return not self.ambiguous and all(letter.state is NoticeState.SENT for letter in self.delivered)
+        """Whether every letter that is owed by now has been sent."""
+        waiting = (*self.ambiguous, *self.refused)
+        return not waiting and all(letter.state is NoticeState.SENT for letter in self.delivered)
 
-
-def write_manuals(workspace: Workspace, plan: Plan, only: str | None = None) -> list[Path]:
-    """Write each customer's manual under `out/`; return the files."""
-    if only is not None and only not in {host.customer for host in plan.hosts}:
-        raise InputError(f"plan {plan.id[:8]} has no hosts of customer {only!r}")
-    written = []
-    for customer, manual in _manuals(workspace, plan).items():
-        if only in (None, customer):
-            path = workspace.out(plan) / "manuals" / manual.name
-            files.write_atomically(path, manual.content)
-            written.append(path)
-    return written
-
-
-def preview(workspace: Workspace, plan: Plan) -> list[Path]:
-    """Write every letter as its recipients would read it, without sending or recording anything."""
-    written = []
-    for letter in _letters(workspace, plan):
-        folder = workspace.out(plan) / "notices" / letter.recipient.email
-        parts = {"notice.html": letter.html, "notice.txt": f"{letter.subject}\n\n{letter.text}"}
-        for name, content in parts.items() | {(part.name, part.content) for part in letter.attachments}:
-            files.write_atomically(folder / name, content)
-            written.append(folder / name)
-    return sorted(written)
-
-
-def notify(workspace: Workspace, plan: Plan) -> Told:
-    """Send every letter that the plan owes and the record does not show as sent."""
-    from liftlock.adapters.smtp import SmtpMailer
-
-    if workspace.settings.smtp is None:
-        raise InputError("liftlock.yaml names no mail server: add smtp: {host: ..., sender: ...}")
-    letters = _letters(workspace, plan)
-    mailer = SmtpMailer(workspace.settings.smtp, os.environ.get("LIFTLOCK_SMTP_PASSWORD"))
-    with workspace.held(plan), workspace.ledger() as ledger:
-        to_send, ambiguous = unsent(letters, dispatches(ledger.entries(plan.id)))
-
-        def queued() -> Iterator[Letter]:
-            for letter in to_send:
-                fact = Queued(
-                    message_id=letter.message_id,
-                    customer=letter.customer,
-                    kind=letter.kind,
-                    recipient=letter.recipient.email,
-                )
-                ledger.append(plan.id, fact, workspace.clock.now())
-                yield letter
-
-        by_id = {letter.message_id: letter for letter in letters}
-        delivered = []
-        for delivery in mailer.send(queued()):
-            letter = by_id[delivery.message_id]
-            fact = Delivered(
-                message_id=delivery.message_id,
-                customer=letter.customer,
-                kind=letter.kind,
-                recipient=letter.recipient.email,
-                state=delivery.state,
-                detail=delivery.detail,
-            )
-            ledger.append(plan.id, fact, workspace.clock.now())
-            delivered.append(fact)
-    return Told(
-        delivered=tuple(delivered),
-        already_sent=len(letters) - len(to_send) - len(ambiguous),
-        ambiguous=tuple(letter.recipient.email for letter in ambiguous),
-    )
-
-
-def _manuals(workspace: Workspace, plan: Plan) -> dict[str, Attachment]:
-    from liftlock.adapters.manual import make_manual, manual_attachment, missing_chapters
-    from liftlock.adapters.rendering import environment
-
-    (catalogue, *also), fleet = workspace.catalogues(plan), workspace.fleet(plan.fleet)
-    chapters = workspace.root / "manuals"
-    if missing := missing_chapters(plan, fleet, chapters):
-        raise InputError(missing)
-    templates = environment(workspace.root)
-    return {
-        customer.name: manual_attachment(
-            plan,
-            customer,
-            make_manual(
-                plan,
-                customer,
-                fleet,
-                catalogue,
-                chapters=chapters,
-                vendor=workspace.settings.vendor,
-                templates=templates,
-                also=also,
-            ),
+    def __add__(self, other: Told) -> Told:
+        return Told(
+            self.delivered + other.delivered,
+            self.already_sent + other.already_sent,
+            self.ambiguous + other.ambiguous,
+            self.refused + other.refused,
         )
-        for customer in customers(plan, fleet)
-    }
 
 
-def _letters(workspace: Workspace, plan: Plan) -> list[Letter]:
-    from liftlock.adapters.letters import make_letters
+def notify(
+    workspace: Workspace,
+    plan: Plan,
+    *,
+    settle: Mapping[str, str] | None = None,
+    reason: str = "",
+    kinds: Collection[NoticeKind] = EVERY_KIND,
+) -> Told:
+    """Send every letter that is owed by now and not on record as sent, then a digest of them to the release managers.
+
+    `settle` says of letters, by message id, that they were `sent` or to `resend` them. Raises InputError when
+    something that is needed is not there, before any letter is sent; LockedError when somebody else is sending.
+    """
+    with sending(workspace, plan), workspace.ledger() as ledger:
+        ensure_recorded(ledger, plan, workspace)
+        case = open_case(workspace, plan, ledger)
+        if settle:
+            ledger.append_all(plan.id, _settlements(case, settle, reason), workspace.clock.now())
+            case = open_case(workspace, plan, ledger)
+        now, remind_before = workspace.clock.now(), workspace.settings.notices.remind_before
+        debts = [debt for debt in owed(case, now, remind_before) if debt.kind in kinds]
+        told = _send(workspace, case, debts, ledger)
+        case = open_case(workspace, plan, ledger)
+        return told + _send(workspace, case, digests(case), ledger)
+
+
+def close_the_loop(workspace: Workspace, plan: Plan) -> Told | str:
+    """Tell people what a rollout, a rollback or an abort means to them; never raises, but says in words why not.
+
+    Of a plan that stands in for another customers are told as well: the dates that they know no longer hold. Not
+    while approvals are missing, as it may change once more. Nobody is told where there is no way to send a letter.
+    """
+    try:
+        if workspace.settings.smtp is None and not workspace.settings.channels:
+            return Told()
+        if not plan.replaces:
+            return notify(workspace, plan, kinds=AFTER_THE_FACT)
+        with workspace.ledger() as ledger:
+            before, approved = plan_on_record(ledger, plan.replaces), approvals(ledger.entries(plan.id))
+        agreed = len(approved) >= plan.approvals
+        told = notify(workspace, plan, kinds=AFTER_THE_FACT | {NoticeKind.RESCHEDULED} if agreed else AFTER_THE_FACT)
+        return notify(workspace, before, kinds=AFTER_THE_FACT) + told if before else told
+    except LiftlockError as error:
+        return f"people were not told: {error}; run: liftlock notify {plan.id[:8]}"
+
+
+def consent(workspace: Workspace, plan: Plan, customer: str, by: str) -> bool:
+    """Record that somebody at the customer agreed to the plan; False when that was on record.
+
+    Raises InputError for a customer that the plan lacks or a name that is none, RefusedError when it was not told yet.
+    """
+    by = by.strip()
+    if not by or not by.isprintable() or len(by) > _NAME_LENGTH:
+        raise InputError("--by takes the name of the person who agreed, one line of text")
+    if customer not in (names := {host.customer for host in plan.hosts}):
+        raise InputError(f"plan {plan.id[:8]} has no hosts of customer {customer!r}; it has {', '.join(sorted(names))}")
+    with workspace.ledger() as ledger:
+        ensure_recorded(ledger, plan, workspace)
+        told = open_case(workspace, plan, ledger).told
+        if customer in told.consented:
+            return False
+        if customer not in told.since:
+            raise RefusedError(
+                f"{customer} was not told of plan {plan.id[:8]} yet, so it cannot have agreed to it;"
+                f" first: liftlock notify {plan.id[:8]}"
+            )
+        ledger.append(plan.id, Consented(customer=customer, by=by), workspace.clock.now())
+        return True
+
+
+def rows(workspace: Workspace, case: Case, kinds: Collection[NoticeKind]) -> list[Queued]:
+    """The outbox rows of what is owed by now and not queued yet, to be written with the decision that it tells of."""
+    now, remind_before = workspace.clock.now(), workspace.settings.notices.remind_before
+    debts = [debt for debt in owed(case, now, remind_before) if debt.kind in kinds]
+    return _rows(case, addressed(case, debts, _domain(workspace)))
+
+
+@contextmanager
+def sending(workspace: Workspace, plan: Plan) -> Iterator[None]:
+    """Keep others from sending letters of this plan; its rollout may go on meanwhile. Raises LockedError."""
+    from liftlock.adapters.lease import leased
+
+    key = hashlib.sha256(f"letters {plan.id}".encode()).hexdigest()
+    holder = f"{operator()} (pid {os.getpid()})"
+    try:
+        with leased(workspace.settings.ledger, key, holder, workspace.clock.now()):
+            yield
+    except LockedError as error:
+        who = str(error).partition(" by ")[2]
+        raise LockedError(f"letters of plan {plan.id[:8]} are being sent by {who or 'somebody else'}") from None
+
+
+def _send(workspace: Workspace, case: Case, debts: Sequence[Debt], ledger: SqlLedger) -> Told:
+    found = addressed(case, debts, _domain(workspace))
+    if doubtful := _decided_by_policy(workspace, case, found):
+        ledger.append_all(case.plan.id, doubtful, workspace.clock.now())
+        case = open_case(workspace, case.plan, ledger)
+    piles = sort_out(found, case.letters)
+    to_send = {message: found[message] for message in piles.to_send}
+    mailer = _mailer(workspace, [contact for _, contact in to_send.values()]) if to_send else None
+    letters = written(workspace, case, to_send)
+    if new := _rows(case, to_send):
+        ledger.append_all(case.plan.id, new, workspace.clock.now())
+    delivered = []
+    for delivery in mailer.send(_begun(workspace, case.plan, letters, ledger)) if mailer else ():
+        debt, contact = found[delivery.message_id]
+        fact = Delivered(
+            message_id=delivery.message_id,
+            customer=debt.customer,
+            kind=debt.kind,
+            recipient=contact.recipient,
+            state=delivery.state,
+            detail=delivery.detail,
+        )
+        ledger.append(case.plan.id, fact, workspace.clock.now())
+        delivered.append(fact)
+    return Told(
+        tuple(delivered),
+        len(piles.sent),
+        tuple(case.letters[identity(message)] for message in piles.ambiguous),
+        tuple(case.letters[identity(message)] for message in piles.refused),
+    )
+
+
+def _begun(workspace: Workspace, plan: Plan, letters: Iterable[Letter], ledger: SqlLedger) -> Iterator[Letter]:
+    """The letters one by one, each recorded as being sent before its conversation begins."""
+    for letter in letters:
+        ledger.append(plan.id, Sending(message_id=letter.message_id), workspace.clock.now())
+        yield letter
+
+
+def written(workspace: Workspace, case: Case, found: Mapping[str, tuple[Debt, Contact]]) -> list[Letter]:
+    """The letters to these recipients, ready to send."""
+    from liftlock.adapters.letters import WITH_MANUAL
+
+    wanted = {debt.customer for debt, _ in found.values() if debt.kind in WITH_MANUAL}
+    desk = writer(workspace, case, _manuals(workspace, case.plan, wanted))
+    return [desk.letter(message, debt, contact) for message, (debt, contact) in found.items()]
+
+
+def writer(workspace: Workspace, case: Case, manuals: Mapping[str, Sequence[Attachment]]) -> Writer:
+    """Who writes letters about the case, with the workspace's templates."""
+    from liftlock.adapters.letters import Writer
     from liftlock.adapters.rendering import environment
 
-    smtp = workspace.settings.smtp
-    catalogue, *also = workspace.catalogues(plan)
-    return make_letters(
-        plan,
-        workspace.fleet(plan.fleet),
-        catalogue,
+    return Writer(
+        case=case,
+        fleet=workspace.fleet(case.plan.fleet),
+        catalogues=workspace.catalogues(case.plan),
         vendor=workspace.settings.vendor,
-        sender=smtp.sender if smtp else workspace.settings.vendor.email or "liftlock@localhost.invalid",
-        manuals=_manuals(workspace, plan),
+        sender=_sender(workspace),
         templates=environment(workspace.root),
-        also=also,
+        manuals=manuals,
     )
+
+
+def _manuals(workspace: Workspace, plan: Plan, wanted: Collection[str]) -> dict[str, tuple[Attachment]]:
+    """The manuals of these customers, as they go with letters."""
+    from liftlock.app.manuals import made_manuals
+
+    if not wanted:
+        return {}
+    return {customer: (pdf,) for customer, (pdf, _) in made_manuals(workspace, plan) if customer in wanted}
+
+
+def _rows(case: Case, found: Mapping[str, tuple[Debt, Contact]]) -> list[Queued]:
+    return [
+        Queued(message_id=message, customer=debt.customer, kind=debt.kind, recipient=contact.recipient)
+        for message, (debt, contact) in found.items()
+        if identity(message) not in case.letters
+    ]
+
+
+def _settlements(case: Case, settle: Mapping[str, str], reason: str) -> list[Settled]:
+    if not reason:
+        raise InputError("--settle needs --reason: it is recorded")
+    return [_settled(find(named, case.letters), decided, reason, operator()) for named, decided in settle.items()]
+
+
+def _decided_by_policy(workspace: Workspace, case: Case, found: Iterable[str]) -> list[Settled]:
+    """What the settings say about the letters that may or may not have arrived; nothing where a person is to say."""
+    policy = workspace.settings.notices.ambiguous
+    if policy is Ambiguous.ASK:
+        return []
+    doubtful = [case.letters[identity(message)] for message in sort_out(found, case.letters).ambiguous]
+    decided = "sent" if policy is Ambiguous.ASSUME_SENT else "resend"
+    return [_settled(letter, decided, f"notices.ambiguous: {policy}", "policy") for letter in doubtful]
+
+
+def read_settlements(text: str) -> dict[str, str]:
+    """What `--settle` says: `ID=sent,ID=resend`. Raises InputError for anything else."""
+    settled = {}
+    for part in (part.strip() for part in text.split(",") if part.strip()):
+        message, _, decided = part.rpartition("=")
+        if not message or decided not in {"sent", "resend"}:
+            raise InputError(f"--settle takes MESSAGE_ID=sent or MESSAGE_ID=resend, not {part!r}")
+        settled[message] = decided
+    return settled
+
+
+def _settled(letter: Dispatch, decided: str, reason: str, by: str) -> Settled:
+    state = NoticeState.SENT if decided == "sent" else NoticeState.FAILED
+    return Settled(message_id=letter.message_id, state=state, reason=reason, by=by)
+
+
+def _mailer(workspace: Workspace, recipients: Sequence[Contact]) -> Mailer:
+    from liftlock.adapters.channels.post import open_mailer
+
+    return open_mailer(workspace.settings, os.environ, recipients)
+
+
+def _sender(workspace: Workspace) -> str:
+    settings = workspace.settings
+    return settings.smtp.sender if settings.smtp else settings.vendor.email or "liftlock@localhost.invalid"
+
+
+def _domain(workspace: Workspace) -> str:
+    from liftlock.adapters.addresses import sender_address
+
+    return sender_address(_sender(workspace)).domain

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import getpass
 import os
 import re
@@ -14,10 +13,10 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from liftlock.adapters import files
-from liftlock.errors import HostError, InputError, LiftlockError, LockedError, Problem
+from liftlock.errors import HostError, InputError, Problem
 from liftlock.ledger import Planned
 from liftlock.model import Catalogue, Fleet, Host, Observation, Plan, Product
 from liftlock.plan_document import from_json, plan_file_name
@@ -25,6 +24,7 @@ from liftlock.settings import Settings
 
 if TYPE_CHECKING:
     from liftlock.adapters.db import SqlLedger
+    from liftlock.adapters.lease import Lease
     from liftlock.adapters.ssh import SshTransport
 
 
@@ -84,11 +84,11 @@ class Workspace:
             return names[0]
         raise InputError(f"say which fleet with --fleet: inventories/ has {', '.join(names) or 'none'}")
 
-    def ledger(self, *, create: bool = True) -> SqlLedger:
-        """The record; the caller closes it."""
+    def ledger(self, *, create: bool = True, lease: Lease | None = None) -> SqlLedger:
+        """The record; the caller closes it. With a lease, no attempt is claimed unless it still holds."""
         from liftlock.adapters.db import open_ledger
 
-        return open_ledger(self.settings.ledger, create=create)
+        return open_ledger(self.settings.ledger, create=create, lease=lease)
 
     def transport(self, product: Product, logs: Path | None = None) -> SshTransport:
         """The way to this product on hosts."""
@@ -128,7 +128,8 @@ class Workspace:
 
     def check_inputs(self, plan: Plan, known: Mapping[str, str]) -> list[str]:
         """The inputs of the plan whose sha256 is no longer the `known` one, by name."""
-        now = files.input_hashes(self.root, plan.product, plan.fleet)
+        read = {name.split("/")[1] for name in known if name.startswith(f"{files.RELEASES}/")}
+        now = files.input_hashes(self.root, sorted(read | {*plan.products}), plan.fleet)
         names = sorted(set(known) | set(now))
         return [name for name in names if known.get(name) != now.get(name)]
 
@@ -151,29 +152,13 @@ class Workspace:
             return {seen.host: seen for seen in pool.map(look, hosts)}
 
     @contextmanager
-    def held(self, plan: Plan) -> Iterator[None]:
-        """Keep a second controller of this workspace away from the plan. Raises LockedError naming the holder."""
-        path = self.state / f"{plan.id[:8]}.lock"
-        try:
-            lock = self._lock(path, plan)
-        except OSError as error:
-            raise LiftlockError(f"{path}: cannot be written: {error.strerror}") from error
-        with lock:
-            yield
+    def held(self, plan: Plan) -> Iterator[Lease]:
+        """Keep other controllers that share the ledger away from the plan. Raises LockedError naming the holder."""
+        from liftlock.adapters.lease import leased
 
-    def _lock(self, path: Path, plan: Plan) -> TextIO:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600)
-        lock = path.open("a+", encoding="utf-8")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise LockedError(f"plan {plan.id[:8]} is being carried out by {lock.read().strip()}") from None
-        lock.truncate(0)
-        lock.write(f"{operator()} (pid {os.getpid()}) since {self.clock.now():%Y-%m-%d %H:%M:%S} UTC")
-        lock.flush()
-        return lock
+        holder = f"{operator()} (pid {os.getpid()})"
+        with leased(self.settings.ledger, plan.id, holder, self.clock.now()) as lease:
+            yield lease
 
 
 @contextmanager

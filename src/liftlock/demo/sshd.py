@@ -169,7 +169,7 @@ class LoopbackFleet:
             return
         with contextlib.suppress(ProcessLookupError):
             os.kill(host.process.pid, signal.SIGSTOP)  # no new session may begin while they are counted
-        for pid in (*_descendants(host.process.pid), host.process.pid):
+        for pid in (*descendants(host.process.pid), host.process.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         host.process.wait(_STOP_TIMEOUT)
@@ -178,7 +178,7 @@ class LoopbackFleet:
     def cut_sessions(self, name: str) -> None:
         """Cut the host's open connections; its sshd, and the programs the connections started, run on."""
         listener = self.hosts[name].pid
-        for pid in _descendants(listener) if listener else ():
+        for pid in descendants(listener) if listener else ():
             with contextlib.suppress(OSError):
                 if Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").startswith("sshd"):
                     os.kill(pid, signal.SIGKILL)
@@ -292,7 +292,7 @@ def _await_banner(host: LoopbackHost) -> None:
     raise LiftlockError(f"sshd of loopback host {host.name} does not answer on port {host.port}:\n{log}")
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
     """The processes below `pid`, parents first, as /proc shows them now."""
     parents = dict(_parents())
     found = [pid]

@@ -150,10 +150,10 @@ def _closing(teller: Teller, root: Path, hosts: dict[str, DemoHost], seconds: fl
     report = teller.ask("report")
     json_file = teller.workspace / "out" / "report.json"
     json_file.write_text(json.dumps(report, ensure_ascii=False, indent=2), encoding="utf-8")
-    manuals = sorted((teller.workspace / "out").glob("*/manuals/*.html"))
+    manuals = sorted((teller.workspace / "out").glob("*/manuals/*.pdf"))
     if not manuals:
         teller.ask("manual", teller.newest_plan("1.5.0"))
-        manuals = sorted((teller.workspace / "out").glob("*/manuals/*.html"))
+        manuals = sorted((teller.workspace / "out").glob("*/manuals/*.pdf"))
     letters = sorted((root / "mail").glob("*.eml"))
     pick = [next(path for path in manuals if path.stem.endswith(language)) for language in ("en", "zh-CN")]
     files = [teller.workspace / "out" / "report.html", json_file, *pick, letters[0], letters[-1]]

@@ -39,10 +39,12 @@ from liftlock.model.release import (
     BlockedEdge,
     Catalogue,
     Channel,
+    Fix,
     Health,
     Product,
     Release,
     ReleaseKind,
+    Severity,
     SupportLine,
 )
 from liftlock.model.verdict import Action, GateResult, NoticeKind, NoticeState, Occasion, Verdict
@@ -59,6 +61,7 @@ __all__ = [
     "Customer",
     "DatedWindow",
     "Exclusion",
+    "Fix",
     "Fleet",
     "Freeze",
     "FreezeRule",
@@ -85,6 +88,7 @@ __all__ = [
     "Release",
     "ReleaseKind",
     "RollbackScope",
+    "Severity",
     "SupportLine",
     "Ticket",
     "Verdict",

@@ -39,7 +39,9 @@ class Policy:
     what is known of the failure rate, with at most `risk_percent` chance of overrunning the budget.
     `site_at_once` and `customer_at_once` bound how many hosts of one site or customer are acted on at once.
     With `gates_after` the gate suites look again at every host after its upgrade or rollback, and what they
-    found before is what they are compared with.
+    found before is what they are compared with. So many hosts may fail of one cause as `max_per_cause` says, and
+    a rollout whose hosts are worked on for `progress_within` without one becoming healthy stops. With `drill` the
+    first host goes up, back and up again before any other moves.
     """
 
     target_percent: int = 98
@@ -64,6 +66,9 @@ class Policy:
     customer_at_once: int | None = None
     approvals: tuple[ApprovalRule, ...] = ()
     gates_after: bool = True
+    progress_within: timedelta = timedelta(hours=1)
+    max_per_cause: int | None = None
+    drill: bool = False
 
     def lead(self, kind: ReleaseKind, tier: str) -> timedelta:
         """How long before the work customers of the tier are told of a release of this kind."""
@@ -171,12 +176,22 @@ class PlannedHost:
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """A host of the fleet that the plan leaves out, how (a not-attempted outcome) and why."""
+    """A host of the fleet that the plan leaves out, how (a not-attempted outcome) and why; named as a planned one."""
 
     host: str
     customer: str
     outcome: Outcome
     reason: str
+
+    @property
+    def machine(self) -> str:
+        """The name of the host in the inventory."""
+        return self.host.partition("/")[0]
+
+    @property
+    def product(self) -> str:
+        """The product, where it is one of the plan's further products."""
+        return self.host.partition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +265,13 @@ class Plan:
         """The products of the plan, its own first, and the version each is brought to."""
         return {self.product: self.version, **self.also}
 
-    def product_of(self, host: PlannedHost) -> str:
-        """The product that is upgraded there."""
+    @property
+    def brings(self) -> str:
+        """What it brings, in words: `acme 2.0.0, acme-db 5.2.1`."""
+        return ", ".join(f"{product} {version}" for product, version in self.products.items())
+
+    def product_of(self, host: PlannedHost | Exclusion) -> str:
+        """The product that is upgraded there, or would be."""
         return host.product or self.product
 
     @property

@@ -29,14 +29,16 @@ class Artifact:
 class Health:
     """How a host proves which version answers, healthy, `times` times in a row.
 
-    Exactly one of `url` (HTTP 200 whose JSON body names the version under `version_key`) and
-    `command` (exit status 0, the version as its last output line) is set; `tcp` is a `host:port` that must accept a
-    connection besides. All may name host variables as `{{ port }}`.
+    Exactly one of `url` (HTTP `status` whose JSON body names the version under `version_key`) and
+    `command` (exit status 0, the version as its last output line) is set; `body` is a text that the answer must hold,
+    `tcp` a `host:port` that must accept a connection besides. All may name host variables as `{{ port }}`.
     """
 
     url: str | None = None
     command: str | None = None
     tcp: str | None = None
+    status: int = 200
+    body: str | None = None
     version_key: str = "version"
     times: int = 3
     interval: timedelta = timedelta(seconds=1)
@@ -97,6 +99,23 @@ class BlockedEdge:
     when: str = ""
 
 
+class Severity(StrEnum):
+    """How much a defect hurts: urgent is a hole or lost data, major stops work, minor is a nuisance."""
+
+    URGENT = "urgent"
+    MAJOR = "major"
+    MINOR = "minor"
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A defect that a release mends: how much it hurt, its number at the vendor, and what it was, by language."""
+
+    severity: Severity
+    id: str
+    text: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Release:
     """A versioned offer of a product.
@@ -131,6 +150,7 @@ class Release:
     downtime: timedelta = timedelta(minutes=1)
     confirm_within: timedelta | None = None
     summary: Mapping[str, str] = field(default_factory=dict)
+    fixes: tuple[Fix, ...] = ()
     training: Mapping[str, str] = field(default_factory=dict)
     before_switch: str | None = None
     after_switch: str | None = None

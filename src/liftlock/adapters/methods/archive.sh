@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2034,SC2154  # what one of the two files sets, the other reads
+# shellcheck shell=sh disable=SC2034,SC2154  # what one part sets, another reads
 #
 # Method "archive": a release is a directory, and the link `current` says which one is installed.
 # The contents of the archive are the contents of the release directory; nothing is stripped from names.
@@ -70,12 +70,10 @@ unpack() { # unpack <file>, into $unpacked, as far as the phase's time allows
 
 method_activate() { # method_activate <version>: one rename makes it current
     rm -f "$state/link"
-    if ln -s "releases/$1" "$state/link" && mv -fT "$state/link" "$LL_BASE/current"; then
-        flush "$LL_BASE"
-    else
-        problem='activate: the link cannot be set'
-        return 1
-    fi
+    ln -s "releases/$1" "$state/link" || { problem='activate: the link cannot be made' && return 1; }
+    reached linked
+    mv -fT "$state/link" "$LL_BASE/current" || { problem='activate: the link cannot be set' && return 1; }
+    flush "$LL_BASE"
 }
 
 method_roll_back() { # method_roll_back <version>: make it current again; empty: nothing was installed before
@@ -88,4 +86,11 @@ method_roll_back() { # method_roll_back <version>: make it current again; empty:
 
 method_prune() { # remove what nobody needs after a switch; releases stay, they are the way back
     rm -rf "$LL_BASE/releases"/.unpack.*
+}
+
+method_remove() { # method_remove <version>: whole or not at all; what a crash leaves of it, method_prune removes
+    gone=$LL_BASE/releases/.unpack.$1
+    rm -rf "$gone"
+    [ ! -d "$LL_BASE/releases/$1" ] || mv -fT "$LL_BASE/releases/$1" "$gone" || { problem='releases not writable' && return 1; }
+    rm -rf "$gone"
 }

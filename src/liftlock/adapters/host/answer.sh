@@ -1,0 +1,43 @@
+# shellcheck shell=sh disable=SC2034,SC2154  # what one part sets, another reads
+#
+# The host's side of liftlock: one whole phase per run, in plain POSIX sh (dash, busybox ash, bash).
+# program.py joins the settings (LL_...), the function product_environment, a method and the parts of this
+# folder that the phase needs, and sends the text as an argument of one `sh`, so stdin is free for the artifact.
+#
+# Phases: probe (changes nothing), upgrade (stage and switch), stage, switch, confirm, roll_back, prune, unlock;
+# and auto, which the host starts itself: going back unless `confirm` came in time.
+# Answers: lines "LL1 <nonce> <key>=<value>" on stdout, the last one "end=1". What the product's commands
+# print goes to a log file and comes back as log= lines, so nothing but this program can write an answer.
+# Time: the way forward takes at most LL_PHASE_TIMEOUT, the upload included, and then LL_HEALTH_DEADLINE, and so
+# does the way back. It goes on when nobody listens any more: a controller that dies leaves no half switched host.
+
+set -u
+umask 022
+trap '' HUP INT PIPE
+trap 'rm -f "$part"' EXIT
+exec 2>&1
+PATH=$PATH:/usr/sbin:/sbin
+newline='
+'
+state=$LL_BASE/.liftlock log=/dev/null program=${1-}
+problem='' tools='' installed='' running='' asked='' touched='' part='' to=$LL_TO from='' saved='' answer=''
+
+say() { # say <key> <value>: one frame; control bytes and length are no way out of it
+    value=$2
+    case $value in *[[:cntrl:]]*) value=$(printf '%s' "$value" | tr '\n\t' '  ' | tr -d '\000-\037\177') ;; esac
+    [ "${#value}" -le 4000 ] || value=$(printf '%s' "$value" | head -c 4000)
+    printf 'LL1 %s %s=%s\n' "$LL_NONCE" "$1" "$value" 2>/dev/null || :
+}
+
+finish() { # finish <result> [cause] [detail]: answer and end
+    say result "$1" && say cause "${2-}" && say detail "${3-}"
+    if [ -n "$asked" ]; then say version "$running"; else say version "$installed"; fi
+    tail -c 65536 "$log" | tail -n 100 | tr -d '\000-\011\013-\037\177' |
+        awk -v frame="LL1 $LL_NONCE log=" '{ print frame substr($0, 1, 1000) }' 2>/dev/null
+    say end 1
+    exit 0
+}
+
+refuse() { finish refused "$@"; } # refuse <cause> [detail]: nothing of the product was changed
+note() { printf '== %s\n' "$1" >>"$log"; } # note <text>: a line of our own between the product's output
+last_lines() { tail -c 2000 "$log" | tail -n 3 | awk 'NR > 1 { printf " | " } { printf "%s", substr($0, 1, 300) }'; }

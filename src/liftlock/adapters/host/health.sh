@@ -1,0 +1,117 @@
+# shellcheck shell=sh disable=SC2034,SC2154  # what one part sets, another reads
+#
+# Health: which version answers, and whether it is well.
+
+ask_url() { # ask_url <seconds>: prints the body and, as the last line, the HTTP status; 000 when it is not whole
+    unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
+    if has curl; then
+        timeout -k 1 "$(($1 + 1))" curl -q -g -s -m "$1" -w '\n%{http_code}' --url "$LL_HEALTH_URL" || printf '\n000'
+    elif has wget; then
+        exec 3>&1
+        code=$(timeout -k 1 "$1" wget -q -S -O - "$LL_HEALTH_URL" 2>&1 >&3 3>&-)
+        status=$?
+        code=$(printf '%s\n' "$code" | sed -n 's/.*HTTP\/[0-9.]* \([0-9][0-9][0-9]\).*/\1/p' | head -n 1)
+        [ "$code" != 200 ] || [ "$status" -eq 0 ] || code=000
+        printf '\n%s' "${code:-000}"
+    else
+        timeout -k 1 "$1" python3 -c "$python_get" "$LL_HEALTH_URL" || printf '\n000'
+    fi
+}
+
+python_get='import sys, http.client as h, urllib.parse as p; u = p.urlsplit(sys.argv[1]);
+c = (h.HTTPSConnection if u.scheme == "https" else h.HTTPConnection)(u.hostname, u.port);
+c.request("GET", (u.path or "/") + ("?" + u.query if u.query else "")); a = c.getresponse();
+sys.stdout.buffer.write(a.read(60000) + b"\n%03d" % a.status)'
+
+ask_command() { # ask_command <seconds>: prints the output and, as the last line, the exit status
+    # It may leave someone behind who keeps the pipe open: cat ends all the same.
+    { (product "$1" "$LL_BASE/current" "$LL_HEALTH_COMMAND") 2>>"$log"; printf '\n%s' "$?"; } |
+        timeout -k 1 "$(($1 + 7))" cat
+}
+
+ask_product() { if [ -n "$LL_HEALTH_URL" ]; then ask_url "$1"; else ask_command "$1"; fi; }
+
+accepts() { # accepts <seconds> <host> <port>: whether a connection comes about
+    if has curl; then
+        case $(curl -q -g -s -m "$1" -w '%{time_connect}' --url "telnet://$2:$3" </dev/null) in *[1-9]*) ;; *) return 1 ;; esac
+    elif has python3; then
+        timeout -k 1 "$1" python3 -c "$python_connect" "$2" "$3"
+    elif has nc; then
+        timeout -k 1 "$1" nc -z "${2#[}" "$3"
+    else
+        # shellcheck disable=SC2016 # bash is to expand it
+        timeout -k 1 "$1" bash -c ': </dev/tcp/"$1"/"$2"' bash "${2#[}" "$3"
+    fi
+}
+
+python_connect='import sys, socket; socket.create_connection((sys.argv[1].strip("[]"), int(sys.argv[2])))'
+
+read_answer() { # prints status, version and the first of the body, a line each; only a top-level key of JSON counts
+    LL_HEALTH_BODY=$LL_HEALTH_BODY awk -v key="\"$LL_VERSION_KEY\"" -v json="$LL_HEALTH_URL" '
+    NR > 1 { text = text last " "; if (last ~ /[^ \t\r]/) line = last }
+    { last = $0 }
+    END {
+        body = substr(text, 1, 300)
+        lacking = ENVIRON["LL_HEALTH_BODY"] != "" && !index(text, ENVIRON["LL_HEALTH_BODY"])
+        if (json == "") { version = line; sub(/[ \t\r]+$/, "", version); text = "" }
+        while (match(text, /"([^"\\]|\\.)*"|[][{}:,]|[^][{}:," \t\r]+/)) {
+            token = substr(text, RSTART, RLENGTH)
+            text = substr(text, RSTART + RLENGTH)
+            if (token == "{" || token == "[") depth++
+            else if (token == "}" || token == "]") depth--
+            else if (token == ":") name = before
+            else if (depth == 1 && before == ":" && name == key) { version = token; gsub(/^"|"$/, "", version); break }
+            before = token
+        }
+        print last (lacking ? " lacking" : ""); print version; print body; print "."
+    }'
+}
+
+ask() { # ask <seconds> <expected version, empty for any>: one request; sets running, and problem when it is not well
+    asked=1
+    answer=$({ ask_product "$1" </dev/null 9>&- | head -c 65536 | read_answer; } 2>/dev/null)
+    code=${answer%%"$newline"*} && answer=${answer#*"$newline"}
+    running=${answer%%"$newline"*} && answer=${answer#*"$newline"} && answer=${answer%"$newline".}
+    case ${LL_HEALTH_URL:+url}$code in
+    "url$LL_HEALTH_STATUS" | 0) problem='' ;;
+    "url$LL_HEALTH_STATUS lacking" | '0 lacking') problem='health: the expected text is missing' ;;
+    url000* | 124* | 137*) problem='health: no answer' running='' ;;
+    url[1-5][0-9][0-9]*) problem="health: HTTP ${code%% *}" ;;
+    [1-9] | [1-9][0-9] | [12][0-9][0-9] | [1-9]*' lacking') problem="health: exit ${code%% *}" ;;
+    *) problem='health: answer too long' ;;
+    esac
+    [ -z "$problem" ] || return 1
+    [ -n "$running" ] || { problem='health: no version answered' && return 1; }
+    [ "$running" = "${2:-$running}" ] || { problem="health: version $running answered, expected $2" && return 1; }
+    [ -z "$LL_HEALTH_TCP" ] || accepts "$1" "${LL_HEALTH_TCP%:*}" "${LL_HEALTH_TCP##*:}" >/dev/null 2>&1 9>&- ||
+        { problem="health: $LL_HEALTH_TCP accepts no connection" && return 1; }
+}
+
+verify() { # verify <version>: healthy so many times in a row before the deadline
+    now && deadline=$((clock + LL_HEALTH_DEADLINE + 1))
+    good=0 rises=0 told='' same=0 problem='health: no answer'
+    while now && [ "$clock" -lt "$deadline" ]; do
+        left=$((deadline - clock))
+        [ "$left" -le 10 ] || left=10
+        if ask "$left" "$1"; then
+            [ "$good" -gt 0 ] || rises=$((rises + 1))
+            good=$((good + 1))
+            tell 'health: well'
+            [ "$good" -lt "$LL_HEALTH_TIMES" ] || { told='' && return 0; }
+            problem='health: not steady'
+        else
+            good=0
+            tell "$problem: $answer"
+        fi
+        sleep "$LL_HEALTH_INTERVAL" 2>/dev/null || sleep 1
+    done
+    tell ''
+    [ "$rises" -le 1 ] || problem='health: not steady'
+    return 1
+}
+
+tell() { # tell <what was found>: in the log once, with its count, when something else follows; the empty text ends it
+    if [ "$1" = "$told" ]; then same=$((same + 1)) && return; fi
+    case $same in 0) ;; 1) note "$told" ;; *) note "$told ($same times)" ;; esac
+    told=$1 same=1
+}

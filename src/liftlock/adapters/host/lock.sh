@@ -1,0 +1,74 @@
+# shellcheck shell=sh disable=SC2034,SC2154  # what one part sets, another reads
+#
+# One phase at a time: the lock and who holds it, the fence that outdates older controllers, and the journal.
+
+open_lock() { # fails where nothing can be written
+    (umask 077 && mkdir -p "$state/incoming" "$state/staged" && true >>"$state/lock") && exec 9>>"$state/lock"
+}
+
+lock() { # fails while somebody else holds it; a probe holds it for an instant, therefore more than one try
+    flock -n 9 || { sleep 0.5 && flock -n 9; } || { sleep 0.5 && flock -n 9; }
+}
+
+started_at() { # started_at <process>: sets started, in the kernel's ticks, which tell it from a later one of its number
+    started=''
+    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
+    # shellcheck disable=SC2086 # words are wanted
+    set -- ${stat##*) }
+    started=${20}
+}
+
+own() { # say who holds the lock; the log is ours now
+    started_at $$ || :
+    printf '%s %s %s %s %s %s\n' "$LL_PLAN" "$LL_ATTEMPT" "$LL_PHASE" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" $$ "$started" \
+        >"$state/owner"
+    log=$state/log && printf '' >"$log"
+}
+
+read_owner() { # sets holder, holder_pid and holder_started
+    holder='an unknown phase' holder_pid='' holder_started=''
+    { read -r plan attempt phase since holder_pid holder_started <"$state/owner"; } 2>/dev/null || return 0
+    holder="$phase of plan $plan, attempt $attempt, since $since"
+}
+
+check_fence() { # refuse an outdated controller
+    fence=0
+    if [ -e "$state/fence" ]; then read -r fence <"$state/fence" || :; fi
+    is_number "$fence" || refuse 'fence unreadable' "$state/fence"
+    [ "$LL_FENCE" -ge "$fence" ] || refuse 'stale fence' "$LL_FENCE came after $fence"
+}
+
+raise_fence() {
+    [ "$LL_FENCE" -eq "$fence" ] || write fence "$LL_FENCE" || refuse_write "$state/fence"
+    reached fence_written
+}
+
+hold() { # take the lock for this run, and outdate every older controller
+    find_missing_tools || refuse "$problem"
+    [ -z "$missing" ] || refuse 'missing tools' "$missing"
+    open_lock || refuse_write "$state"
+    lock || { read_owner && refuse busy "$holder"; }
+    reached locked
+    check_fence
+    raise_fence
+    own
+}
+
+prepare() { # look first where nothing of ours is yet, and in any case once the lock is ours
+    [ -e "$state/lock" ] || look
+    hold && look
+}
+
+write() { # write <file of .liftlock> <line>: durably, whole or not at all
+    printf '%s\n' "$2" >"$state/$1.new" && flush "$state/$1.new" && mv -f "$state/$1.new" "$state/$1" && flush "$state"
+}
+
+journal() { # journal <state of this phase>; a line cut off by a crash is ended first
+    [ -z "$(tail -c 1 "$state/journal" 2>/dev/null)" ] || echo >>"$state/journal"
+    printf '%s %s %s %s\n' "$LL_PLAN" "$LL_ATTEMPT" "$LL_PHASE" "$1" >>"$state/journal" && flush "$state/journal"
+}
+
+journal_begin() { # journal_begin <from> <to>: refuse where it cannot be written; only this line tells the versions
+    journal "begin ${1:--} $2" || refuse_write "$state/journal"
+    reached journal_begin
+}

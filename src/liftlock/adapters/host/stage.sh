@@ -1,0 +1,44 @@
+# shellcheck shell=sh disable=SC2034,SC2154  # what one part sets, another reads
+#
+# Phase stage: the release lies on the host, verified, and nothing is switched.
+
+verified() { [ "$(sha256sum <"$1" | head -c 64)" = "$LL_SHA256" ]; } # verified <file>: whether it is the artifact
+refuse_unless_staged() { staged || refuse 'not staged' "$LL_TO"; }
+staged() {
+    sha256=''
+    method_has "$LL_TO" && { read -r sha256 <"$state/staged/$LL_TO"; } 2>/dev/null && [ "$sha256" = "$LL_SHA256" ]
+}
+
+receive() { # receive <file>: the artifact from stdin, under its name only once it is whole and verified
+    measure
+    wanted=$((LL_LENGTH * 3))
+    [ "${free_bytes:-$wanted}" -ge "$wanted" ] || refuse 'not enough space' "$wanted bytes needed, $free_bytes free"
+    [ "${free_inodes:-100}" -ge 100 ] || refuse 'not enough inodes' "$free_inodes free"
+    rm -f "$state/incoming"/.part.*
+    part=$(mktemp "$state/incoming/.part.XXXXXX") || refuse_write "$state/incoming"
+    say need "$LL_LENGTH"
+    limit
+    timeout -k 5 "$seconds" head -c "$LL_LENGTH" >"$part" 9>&-
+    size=$(($(wc -c <"$part")))
+    [ "$size" -eq "$LL_LENGTH" ] || refuse 'upload incomplete' "$size of $LL_LENGTH bytes"
+    verified "$part" || refuse 'sha256 does not match'
+    flush "$part"
+    mv -f "$part" "$1" || refuse_write "$1"
+    reached received
+}
+
+stage() {
+    if staged; then say have 1 && return; fi
+    [ "$installed" != "$LL_TO" ] || refuse 'the release is current'
+    artifact=$state/incoming/$LL_SHA256
+    if [ -f "$artifact" ] && verified "$artifact"; then say have 1; else receive "$artifact"; fi
+    rm -f "$state/staged/$LL_TO"
+    method_stage "$artifact" || refuse "$problem" "$(last_lines)"
+    reached unpacked
+    write "staged/$LL_TO" "$LL_SHA256" || refuse_write "$state/staged"
+    reached staged
+}
+
+refuse_if_late() { # a slow upload must not take the time of the restart; what is staged waits for the next attempt
+    limit && [ "$seconds" -ge $((LL_PHASE_TIMEOUT / 2)) ] || refuse 'staged too late to switch' "$seconds s are left"
+}

@@ -1,0 +1,49 @@
+"""What people read on a terminal about letters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from liftlock.adapters.terminal import BAD, GOOD, console, table, warn
+from liftlock.model import NoticeState, Plan
+from liftlock.outbox import identity
+
+if TYPE_CHECKING:
+    from liftlock.app.telling import Told
+
+
+def show_told(told: Told, plan: Plan) -> None:
+    """What became of each letter, and which wait for a person's word."""
+    screen = console()
+    if told.delivered:
+        rows = table("customer", "recipient", "notice", "", "")
+        for letter in told.delivered:
+            style = GOOD if letter.state is NoticeState.SENT else BAD
+            detail = "" if letter.state is NoticeState.SENT else letter.detail
+            rows.add_row(
+                letter.customer or "(release manager)",
+                Text(letter.recipient),
+                letter.kind,
+                Text(letter.state, style=style),
+                Text(detail),
+            )
+        screen.print(rows)
+    sent = sum(letter.state is NoticeState.SENT for letter in told.delivered)
+    screen.print(f"{sent} sent now, {told.already_sent} sent before")
+    for one in (*told.ambiguous, *told.refused):
+        refused = one.state is NoticeState.REFUSED
+        words = f"was refused: {one.detail}" if refused else "may or may not have arrived"
+        screen.print(Text(f"{one.recipient}: {one.kind} {words}", style=BAD), soft_wrap=True)
+        settle = f"--settle {identity(one.message_id)[:12]}=sent (or =resend) --reason WHY"
+        screen.print(f"  liftlock notify {plan.id[:8]} {settle}", soft_wrap=True)
+
+
+def show_loop(told: Told | str, plan: Plan) -> None:
+    """What people were told at the end of a rollout: nothing is said when there was nothing to tell."""
+    if isinstance(told, str):
+        warn(told)
+    elif told.delivered or told.ambiguous or told.refused:
+        console().print("\nNotices:", style="bold")
+        show_told(told, plan)

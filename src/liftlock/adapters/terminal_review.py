@@ -1,0 +1,79 @@
+"""The service review on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from liftlock.adapters.review_page import incident_words
+from liftlock.adapters.terminal import BAD, DIM, GOOD, console, table
+from liftlock.review import Review, Share
+
+if TYPE_CHECKING:
+    from liftlock.app.reviewing import Heard
+
+_STYLES = {"met": GOOD, "missed": BAD}
+
+
+def show_review(review: Review, written: Sequence[Path]) -> None:
+    """Each promise with its goal and trend, then time to patch, cost, incidents and answers."""
+    screen = console()
+    screen.print(f"Service review {review.quarter}", style="bold")
+    quarters = [share.quarter for share in review.measures[0].trend]
+    rows = table("promise", "goal", *quarters, "")
+    for measure in review.measures:
+        rows.add_row(
+            measure.name,
+            f"{measure.goal_percent} %",
+            *map(_share, measure.trend),
+            Text(measure.state, style=_STYLES.get(measure.state, DIM)),
+        )
+    screen.print(rows)
+    if review.patch_times:
+        rows = table("time to patch", "median days", "longest", "hosts")
+        for time in review.patch_times:
+            rows.add_row(time.severity, str(time.median_days), str(time.longest_days), str(time.hosts))
+        screen.print()
+        screen.print(rows)
+    if review.unpublished:
+        screen.print(f"{review.unpublished} upgraded hosts got a release that names no day of publication", style=DIM)
+    rows = table("cost", "minutes", "a host", "steps", "a host", "hosts")
+    for cost in review.costs:
+        each = (cost.minutes, cost.minutes_a_host, cost.steps, cost.steps_a_host, cost.hosts)
+        rows.add_row(cost.quarter, *("-" if value is None else str(value) for value in each))
+    screen.print()
+    screen.print(rows)
+    _show_incidents(review)
+    for one in (*review.satisfaction_by_release, *review.satisfaction_by_customer):
+        screen.print(Text(f"{one.name}: {one.satisfied} of {one.answers} satisfied"))
+    for customer, release, score, sentence in review.comments:
+        screen.print(Text(f"  {score} of 5, {customer} on {release}: {sentence}"), style=DIM)
+    for path in written:
+        screen.print(Text(f"Written: {path}"), soft_wrap=True)
+
+
+def show_heard(heard: Sequence[Heard]) -> None:
+    """What each customer answered, and whether it is new."""
+    for one in heard:
+        new = "recorded" if one.recorded else "known already"
+        said = f": {one.comment}" if one.comment else ""
+        console().print(Text(f"{one.customer}, plan {one.plan[:8]}: {one.score} of 5 ({new}){said}"))
+
+
+def _show_incidents(review: Review) -> None:
+    screen = console()
+    screen.print()
+    if not review.incidents:
+        screen.print("No incident opened in this quarter.")
+        return
+    rows = table("incident opened (UTC)", "acknowledged", "recovered", "why")
+    for told in map(incident_words, review.incidents):
+        rows.add_row(told["opened"], told["acknowledged"], told["recovered"], Text(told["reason"]))
+    screen.print(rows)
+
+
+def _share(share: Share) -> str:
+    return "-" if share.percent is None else f"{share.percent:.1f} % ({share.part}/{share.whole})"

@@ -1,0 +1,129 @@
+"""What `report --quarter` and `feedback` do: the service review, and customers' answers."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from email import message_from_binary_file, policy
+from email.message import EmailMessage
+from pathlib import Path
+
+from liftlock.adapters import files
+from liftlock.app.workspace import Workspace
+from liftlock.errors import InputError, LiftlockError
+from liftlock.feedback import Answer, code_of, find, read_reply, sentence
+from liftlock.ledger import Delivered, Rated
+from liftlock.model import Release
+from liftlock.review import Quarter, Review, make_review
+
+KEY_LENGTH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A customer's answer as it stands in the record; `recorded` is false when it was there already."""
+
+    plan: str
+    customer: str
+    score: int
+    comment: str
+    recorded: bool
+
+
+def review_quarter(workspace: Workspace, quarter: str) -> Review:
+    """The service review of a quarter such as `2026-Q4`; empty is the one in which we are."""
+    now = workspace.clock.now()
+    wanted = Quarter.read(quarter) if quarter else Quarter.of(now)
+    with workspace.ledger(create=False) as ledger:
+        return make_review(
+            ledger.entries(), wanted, now, _releases(workspace), workspace.settings.policy.target_percent
+        )
+
+
+def write_review(workspace: Workspace, review: Review, html: str, pdf: str) -> list[Path]:
+    """Write the review as a page, as a PDF, or both; return the files."""
+    from liftlock.adapters.review_page import review_page, review_pdf
+
+    now, vendor = workspace.clock.now(), workspace.settings.vendor.name
+    written: list[Path] = []
+    if html:
+        files.write_atomically(Path(html), review_page(review, now, vendor))
+        written.append(Path(html))
+    if pdf:
+        files.write_atomically(Path(pdf), review_pdf(review, now, vendor))
+        written.append(Path(pdf))
+    return written
+
+
+def record_feedback(workspace: Workspace, answer: Answer) -> Heard:
+    """Record a customer's answer. Raises InputError for a code that this workspace did not give out."""
+    with workspace.ledger(create=False) as readable:
+        told = {
+            (entry.plan, entry.fact.customer)
+            for entry in readable.entries()
+            if isinstance(entry.fact, Delivered) and entry.fact.customer
+        }
+        plan, customer = find(feedback_key(workspace), answer.code, sorted(told))
+        given = [entry.fact for entry in readable.entries(plan) if isinstance(entry.fact, Rated)]
+    fact = Rated(customer=customer, score=answer.score, comment=sentence(answer.comment))
+    new = fact not in [one for one in given if one.customer == customer][-1:]
+    if new:
+        with workspace.ledger() as ledger:
+            ledger.append(plan, fact, workspace.clock.now())
+    return Heard(plan, customer, fact.score, fact.comment, recorded=new)
+
+
+def answers_in(path: Path) -> list[Answer]:
+    """The answers in a saved reply (.eml) or in all of a folder's. Raises InputError when it cannot be read."""
+    found = []
+    try:
+        for file in sorted(path.glob("*.eml")) if path.is_dir() else [path]:
+            with file.open("rb") as source:
+                message = message_from_binary_file(source, _class=EmailMessage, policy=policy.default)
+            body = message.get_body(("plain",))
+            reply = read_reply(str(message.get("Subject", "")), str(body.get_content()) if body else "")
+            found += [reply] if reply else []
+    except (OSError, ValueError, LookupError) as error:
+        raise InputError(f"{path}: cannot be read as mail: {error}") from error
+    if not found:
+        raise InputError(f"{path}: no answer in it: its subject carries a code and a score from 1 to 5")
+    return found
+
+
+def feedback_key(workspace: Workspace) -> bytes:
+    """The key that makes codes: made at first use, readable to its owner alone, never in the record."""
+    path = workspace.state / "feedback.key"
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError), open(path, "x", opener=_privately) as file:
+            file.write(secrets.token_hex(KEY_LENGTH))
+        return bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except OSError as error:
+        raise LiftlockError(f"{path}: {error.strerror}") from error
+    except ValueError:
+        raise LiftlockError(
+            f"{path}: is no key: put it back from a backup, or codes in letters sent are lost"
+        ) from None
+
+
+def code_for(workspace: Workspace, plan: str, customer: str) -> str:
+    """The code that a letter to this customer about this plan carries."""
+    return code_of(feedback_key(workspace), plan, customer)
+
+
+def _privately(name: str, flags: int) -> int:
+    return os.open(name, flags, 0o600)
+
+
+def _releases(workspace: Workspace) -> dict[tuple[str, str], Release]:
+    """Every release that the workspace still knows; a product whose files are wrong is left out."""
+
+    def known() -> Iterator[Release]:
+        for product in files.list_products(workspace.root):
+            with suppress(InputError):
+                yield from workspace.catalogue(product).releases
+
+    return {(release.product, release.version): release for release in known()}

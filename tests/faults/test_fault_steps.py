@@ -1,0 +1,87 @@
+"""The host's program dies, or the disk fails it, at each step of an upgrade and of the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from faults.checker import Tally, check, finish
+from faults.fault_fleet import PATIENCE, FaultFleet, fault_fleet
+from faults.results import ROUNDS, record
+from faults.steps import FAULTS, Steps
+from faults.watcher import watching
+
+pytestmark = pytest.mark.needs("strace")
+SHORT = {"in": ("mv",), "EIO": ("mv -fT",)}
+"""For the short selection: the fault, and the tools at whose steps it strikes."""
+WORDS = {
+    "before": "host program killed (SIGKILL) before a step",
+    "in": "host program killed in the first system call of a step that changes anything",
+    "after": "host program killed after a step",
+    "EIO": "system calls of a step fail with EIO",
+    "ENOSPC": "system calls of a step fail with ENOSPC",
+}
+
+
+@pytest.fixture(scope="module")
+def quay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FaultFleet, Steps]]:
+    """One host whose program can be failed at every step."""
+    with fault_fleet(tmp_path_factory.mktemp("steps"), ["raft-1"]) as fleet:
+        yield fleet, Steps(fleet.fleet, "raft-1")
+
+
+def try_step(fleet: FaultFleet, steps: Steps, tally: Tally, step: int, fault: str, ill: tuple[str, ...]) -> list[str]:
+    """A rollout that fails at this step, the same command again until it ends, and what is wrong then."""
+    with fleet.new_try(*ill) as one:
+        steps.want(step, fault)
+        one.start().wait(PATIENCE)
+        assert len(steps.passed()) >= step
+        return finish(one, tally) + check(one, tally)
+
+
+def steps_of(fleet: FaultFleet, steps: Steps, ill: tuple[str, ...]) -> list[str]:
+    """The steps of a whole rollout."""
+    with fleet.new_try(*ill) as one:
+        steps.want(0, "none")
+        ended = one.run()
+        assert ended.code in {0, 4}, ended.output
+        return steps.passed()
+
+
+@pytest.mark.parametrize("fault", SHORT)
+def test_a_fault_of_the_host_when_something_gets_its_name_loses_nothing(
+    quay: tuple[FaultFleet, Steps], fault: str
+) -> None:
+    """Each rename of an upgrade: the artifact's, the release's, the link's, and those of the host's own notes."""
+    fleet, steps = quay
+    tally = Tally()
+    with watching(fleet.bases.values()) as watcher:
+        for number, step in enumerate(steps_of(fleet, steps, ()), start=1):
+            if step.startswith(SHORT[fault]):
+                wrong = try_step(fleet, steps, tally, number, fault, ())
+                assert not wrong, f"{fault} at step {number}, {step}: " + "\n".join(wrong)
+        seen = watcher.seen()
+    assert seen.broken == 0, seen.told
+    assert tally.tries >= 1
+    assert set(tally.ends) <= {"succeeded", "rolled_back"}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("ill", [(), ("raft-1",)], ids=["sound", "ill"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_of_the_host_at_every_step_loses_nothing(
+    quay: tuple[FaultFleet, Steps], subtests: pytest.Subtests, fault: str, ill: tuple[str, ...]
+) -> None:
+    fleet, steps = quay
+    tally, taken = Tally(), steps_of(fleet, steps, ill)
+    with watching(fleet.bases.values()) as watcher:
+        for _ in range(max(1, ROUNDS // 3)):
+            for number, step in enumerate(taken, start=1):
+                with subtests.test(step=f"{number} {step}"):
+                    wrong = try_step(fleet, steps, tally, number, fault, ill)
+                    assert not wrong, "\n".join(wrong)
+        seen = watcher.seen()
+    release = "the release cannot run" if ill else "a sound release"
+    record(f"{WORDS[fault]}, each of {len(taken)} steps, {release}", tally.seen(), tally, seen)
+    assert seen.broken == 0, seen.told
