@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import subprocess
 import tempfile
 import time
@@ -26,12 +27,13 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command to measure; `stdin` is a file that it reads, nothing when None."""
+    """A command to measure: `stdin` is a file that it reads, `sharing` where it keeps connections that outlive it."""
 
     words: Sequence[str]
     folder: Path
     stdin: Path = Path(os.devnull)
     environment: Mapping[str, str] = field(default_factory=dict)
+    sharing: Path | None = None
 
 
 class CommandFailedError(Exception):
@@ -41,7 +43,8 @@ class CommandFailedError(Exception):
 def run(command: Command, beside: Callable[[int], None] = lambda _pid: None) -> Used:
     """Run it to its end, and `beside` it what is to be done meanwhile (given its process number).
 
-    Raises CommandFailedError with the last of its output when it ends with anything but 0.
+    Connections that it leaves open are closed afterwards, and their CPU is its own. Raises CommandFailedError with
+    the last of its output when it ends with anything but 0.
     """
     with tempfile.TemporaryFile() as output, command.stdin.open("rb") as stdin:
         began = time.monotonic()
@@ -56,12 +59,30 @@ def run(command: Command, beside: Callable[[int], None] = lambda _pid: None) -> 
         beside(process.pid)
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.monotonic() - began
+        cpu = usage.ru_utime + usage.ru_stime + sum(map(_close, _left_open(command)))
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
             output.seek(max(0, output.tell() - 4000))
             told = output.read().decode("utf-8", "replace")
             raise CommandFailedError(f"{' '.join(command.words)} ended with {process.returncode}:\n{told}")
-    return Used(wall, usage.ru_utime + usage.ru_stime)
+    return Used(wall, cpu)
+
+
+def _left_open(command: Command) -> Iterator[int]:
+    """OpenSSH's processes that keep a connection of the command for later."""
+    for told in Path("/proc").glob("[0-9]*/cmdline") if command.sharing else ():
+        with suppress(OSError):
+            if told.read_text("utf-8", "replace").startswith(f"ssh: {command.sharing}"):
+                yield int(told.parent.name)
+
+
+def _close(pid: int) -> float:
+    """End such a process; the CPU seconds it used."""
+    with suppress(OSError):
+        nanoseconds = int(Path(f"/proc/{pid}/schedstat").read_text("ascii").split()[0])
+        os.kill(pid, signal.SIGKILL)
+        return nanoseconds / 1e9
+    return 0.0
 
 
 def peak_memory(command: Command) -> int:
@@ -75,7 +96,7 @@ def peak_memory(command: Command) -> int:
     def watch(pid: int) -> None:
         nonlocal peak
         while _is_running(pid):
-            peak = max(peak, sum(map(_share_of_memory, _family(pid))))
+            peak = max(peak, sum(map(_share_of_memory, (*_family(pid), *_left_open(command)))))
             time.sleep(LOOK_EVERY)
 
     run(command, watch)

@@ -1,24 +1,24 @@
-"""A whole rollout to real sshd hosts: liftlock beside OpenSSH alone and beside Fabric as people write it."""
+"""A whole rollout to real sshd hosts: liftlock beside OpenSSH alone and beside what people use for it."""
 
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 
-from benchmarks import world
+from benchmarks import machine, world
+from benchmarks.contender import FLOOR, Contender, contenders
 from benchmarks.contenders import liftlock_rollout
-from benchmarks.job import NEW
-from benchmarks.measure import Command, Used, peak_memory, run
+from benchmarks.measure import CommandFailedError, Used, peak_memory, run
 from benchmarks.report import Report, Table, seconds, times
+from benchmarks.tools import TOOLS
 from benchmarks.world import World
 
-REPOSITORY = Path(__file__).parents[1]
-FLOOR, LIFTLOCK, FABRIC = "OpenSSH alone", "liftlock", "plain Fabric"
 CONCURRENCY = 20
+ROUNDS = 7
+MANY_HOSTS = 100
+"""The largest fleet that a slow contender is let loose on without being asked for."""
 
 
 @dataclass(slots=True)
@@ -29,27 +29,41 @@ class Found:
     work: list[Used] = field(default_factory=list)
     connections: float = 0.0
     memory: int = 0
+    false_key: str = ""
 
 
-def measure(say: Callable[[str], None], *, quick: bool, hosts: int = 0) -> Report:
-    """Twenty hosts, twenty at once, seven rounds (quick: two hosts, one round)."""
-    hosts, rounds = hosts or (2 if quick else 20), 1 if quick else 7
+def measure(
+    say: Callable[[str], None], *, quick: bool, hosts: int = 0, others: Sequence[str] | None = None, rounds: int = 0
+) -> Report:
+    """Twenty hosts, twenty at once, seven rounds (quick: two hosts, one round).
+
+    `others` of `tools.TOOLS` take part; None is all of them, slow ones only where hosts are few (quick: none).
+    """
+    hosts, rounds = hosts or (2 if quick else 20), rounds or (1 if quick else ROUNDS)
+    chosen = contenders(others if others is not None else () if quick else TOOLS, say)
+    taking_part = [one for one in chosen if others is not None or not one.slow or hosts <= MANY_HOSTS]
+    load = machine.load()
     with world.running(hosts, min(CONCURRENCY, hosts)) as made:
-        commands = {name: _command(made, name) for name in (FLOOR, LIFTLOCK, FABRIC)}
-        found = {name: Found() for name in commands}
-        for name, command in commands.items():
-            say(f"rollout: {name}, {hosts} hosts, memory")
-            _memory(made, command, found[name])
+        found = {one.name: Found() for one in taking_part}
+        strangers = made.with_a_false_key()
+        for one in taking_part:
+            say(f"rollout: {one.name}, a false host key")
+            found[one.name].false_key = _trust(strangers, one)
+        for one in taking_part:
+            say(f"rollout: {one.name}, {hosts} hosts, memory")
+            _memory(made, one, found[one.name])
         for number in range(rounds):
-            for name in _in_turn(tuple(commands), number):
-                say(f"rollout: {name}, {hosts} hosts, round {number + 1} of {rounds}")
-                _once(made, name, commands[name], found[name])
+            for one in _in_turn(taking_part, number):
+                if number < one.rounds(hosts, rounds):
+                    say(f"rollout: {one.name}, {hosts} hosts, round {number + 1} of {one.rounds(hosts, rounds)}")
+                    _once(made, one, found[one.name])
     return Report(
         "rollout",
         f"{hosts} sshd hosts on loopback, {min(CONCURRENCY, hosts)} at once, an artifact of 1 MiB, every host verified "
-        f"on disk after each run: medians of rounds ({rounds}, in turn) as multiples of OpenSSH alone (`xargs -P` over "
-        "`ssh`, host keys checked, one connection that works and one that looks). CPU is the client's, with its "
-        "children; memory the most held at one time, shared pages counted by share.",
+        "on disk after each run: medians of rounds, in turn, as multiples of OpenSSH alone (`xargs -P` over `ssh`, "
+        "host keys checked, one connection that works and one that looks). CPU is the client's, with its children; "
+        "memory the most held at one time, shared pages counted by share. "
+        f"Load {load:.1f} before, {machine.load():.1f} after.",
         (
             _table(found, hosts, lambda one: one.whole, "in all"),
             _table(found, hosts, lambda one: one.work, "without start"),
@@ -58,74 +72,66 @@ def measure(say: Callable[[str], None], *, quick: bool, hosts: int = 0) -> Repor
     )
 
 
-def _command(made: World, name: str) -> Command:
-    job = made.job
-    if name == FLOOR:
-        hosts = made.folder / "floor_hosts"
-        hosts.write_text("".join(f"{host.port} {host.base}\n" for host in job.hosts), encoding="utf-8")
-        script = str(Path(__file__).parent / "contenders" / "floor.sh")
-        settings = {
-            "ADDRESS": job.address,
-            "ARTIFACT": job.artifact,
-            "KEY": job.key,
-            "KNOWN_HOSTS": job.known_hosts,
-            "SHA256": job.sha256,
-            "VERSION": NEW,
-        }
-        return Command(["xargs", "-P", str(job.concurrency), "-n", "2", "sh", script], REPOSITORY, hosts, settings)
-    module = {LIFTLOCK: "liftlock_rollout", FABRIC: "plain_fabric"}[name]
-    words = [sys.executable, "-m", f"benchmarks.contenders.{module}", str(made.folder / "job.json"), str(_told(made))]
-    return Command(words, REPOSITORY)
-
-
-def _told(made: World) -> Path:
-    return made.folder / "told.json"
-
-
-def _in_turn(names: tuple[str, ...], number: int) -> tuple[str, ...]:
-    """The names, another one first in every round."""
-    first = number % len(names)
-    return names[first:] + names[:first]
+def _in_turn(contenders: list[Contender], number: int) -> list[Contender]:
+    """The contenders, another one first in every round."""
+    first = number % len(contenders)
+    return contenders[first:] + contenders[:first]
 
 
 def _prepare(made: World) -> None:
-    _told(made).unlink(missing_ok=True)
+    made.told.unlink(missing_ok=True)
     liftlock_rollout.prepare(made.job, made.folder)
     made.reset()
 
 
-def _memory(made: World, command: Command, found: Found) -> None:
+def _trust(strangers: World, one: Contender) -> str:
+    """What it does with a host whose key is another than the recorded one."""
+    _prepare(strangers)
+    try:
+        run(one.command(strangers))
+    except CommandFailedError:
+        return "refused" if strangers.is_untouched() else "touched"
+    return "trusted"
+
+
+def _memory(made: World, one: Contender, found: Found) -> None:
     _prepare(made)
     before = made.connections()
-    found.memory = peak_memory(command)
+    found.memory = peak_memory(one.command(made))
     made.verify()
     found.connections = (made.connections() - before) / len(made.job.hosts)
 
 
-def _once(made: World, name: str, command: Command, found: Found) -> None:
+def _once(made: World, one: Contender, found: Found) -> None:
     _prepare(made)
-    used = run(command)
+    used = run(one.command(made))
     made.verify()
     found.whole.append(used)
-    found.work.append(used if name == FLOOR else Used(**json.loads(_told(made).read_text("utf-8"))))
+    if one.tells:
+        found.work.append(Used(**json.loads(made.told.read_text("utf-8"))))
+    elif one.name == FLOOR:
+        found.work.append(used)
 
 
 def _table(found: dict[str, Found], hosts: int, which: Callable[[Found], list[Used]], words: str) -> Table:
-    walls = {name: median(used.wall for used in which(one)) for name, one in found.items()}
-    cpus = {name: median(used.cpu for used in which(one)) for name, one in found.items()}
+    told = {name: which(one) for name, one in found.items() if which(one)}
+    walls = {name: median(used.wall for used in rounds) for name, rounds in told.items()}
+    cpus = {name: median(used.cpu for used in rounds) for name, rounds in told.items()}
     rows = tuple(
         (
             name,
+            str(len(told[name])),
             seconds(walls[name]),
             times(walls[name], walls[FLOOR]),
-            _spread(which(one)),
+            _spread(told[name]),
             seconds(cpus[name]),
             times(cpus[name], cpus[FLOOR]),
             f"{cpus[name] / hosts * 1000:.1f}",
         )
-        for name, one in found.items()
+        for name in told
     )
-    return Table((words, "seconds", "of OpenSSH", "least to most", "CPU seconds", "of OpenSSH", "CPU ms a host"), rows)
+    head = ("rounds", "seconds", "of OpenSSH", "least to most", "CPU seconds", "of OpenSSH", "CPU ms a host")
+    return Table((words, *head), rows)
 
 
 def _spread(used: list[Used]) -> str:
@@ -134,5 +140,7 @@ def _spread(used: list[Used]) -> str:
 
 
 def _costs(found: dict[str, Found]) -> Table:
-    rows = tuple((name, f"{one.connections:.1f}", f"{one.memory / 2**20:.0f}") for name, one in found.items())
-    return Table(("besides", "connections a host", "peak memory, MiB"), rows)
+    rows = tuple(
+        (name, f"{one.connections:.1f}", f"{one.memory / 2**20:.0f}", one.false_key) for name, one in found.items()
+    )
+    return Table(("besides", "connections a host", "peak memory, MiB", "a false host key is"), rows)

@@ -9,7 +9,7 @@ import shutil
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -31,6 +31,30 @@ class World:
     fleet: LoopbackFleet
     job: Job
     folder: Path
+
+    @property
+    def job_file(self) -> Path:
+        """The job, for contenders to read."""
+        return self.folder / "job.json"
+
+    @property
+    def told(self) -> Path:
+        """Where a contender tells what it used without its start."""
+        return self.folder / "told.json"
+
+    def with_a_false_key(self) -> World:
+        """The first host alone, and a known_hosts file that has another key for it."""
+        host, folder = self.job.hosts[0], self.folder / "false"
+        folder.mkdir()
+        other = Path(self.job.key).with_suffix(".pub").read_text("ascii")
+        (folder / "known_hosts").write_text(f"[{self.job.address}]:{host.port} {other}", encoding="ascii")
+        made = World(self.fleet, replace(self.job, hosts=(host,), known_hosts=str(folder / "known_hosts")), folder)
+        made.job.write(made.job_file)
+        return made
+
+    def is_untouched(self) -> bool:
+        """Whether every host has the old release, and nothing else."""
+        return all([one.name for one in (Path(host.base) / "releases").iterdir()] == [OLD] for host in self.job.hosts)
 
     def reset(self) -> None:
         """Every host as before the rollout, and nothing left for the disk to do."""
@@ -74,8 +98,9 @@ def running(hosts: int, concurrency: int) -> Iterator[World]:
                 concurrency=concurrency,
                 hosts=tuple(JobHost(host.name, host.port, str(host.base)) for host in fleet.hosts.values()),
             )
-            job.write(folder / "job.json")
-            yield World(fleet, job, folder)
+            made = World(fleet, job, folder)
+            job.write(made.job_file)
+            yield made
 
 
 def _install(base: Path) -> None:

@@ -107,7 +107,8 @@ def candidates(
         return route_of(version, tuple((name, host.facts[name]) for name in asked if name in host.facts))
 
     for host in hosts:
-        yield _candidate(host, product, target.observations.get(host.name), target.wanted, route_from, openings)
+        own = host.of(target.name)
+        yield _candidate(own, product, target.observations.get(host.name), target.wanted, route_from, openings)
 
 
 def installed(hosts: Iterable[Host], target: Target, *, also: bool) -> dict[tuple[str, str], list[Installed]]:
@@ -115,7 +116,7 @@ def installed(hosts: Iterable[Host], target: Target, *, also: bool) -> dict[tupl
     found: dict[tuple[str, str], list[Installed]] = {}
     product = target.name if also else ""
     for host in hosts:
-        standing = _standing(host, product, target.observations.get(host.name))
+        standing = _standing(host.of(target.name), product, target.observations.get(host.name))
         version, unknown = (standing.version, "") if isinstance(standing, _Standing) else ("", standing.reason)
         known = Installed(host.name, name_in_plan(host, product), version, unknown)
         found.setdefault((host.customer, target.name), []).append(known)
@@ -163,12 +164,9 @@ def _candidate(
 
 
 def _standing(host: Host, product: str, seen: Observation | None) -> _Standing | Exclusion:
-    """What is known of a host: what was observed is the truth, the inventory's word only stands in for it.
-
-    That is about the only product of the host; where it runs several, nobody can say which one is meant.
-    """
+    """What is known of a host: what was observed is the truth, the inventory's word only stands in for it."""
     leave_out = partial(Exclusion, name_in_plan(host, product), host.customer)
-    expected = host.expected_version if len(host.products) <= 1 else None
+    expected = host.expected_version
     if seen is None or not seen.reachable:
         cause = (seen.cause or seen.detail or "unreachable") if seen else "nobody looked"
         if expected is None:

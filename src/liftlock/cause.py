@@ -97,13 +97,3 @@ def troubles(causes: Iterable[tuple[str, str]]) -> tuple[Trouble, ...]:
         wording = Counter(cause for _, cause in members).most_common(1)[0][0] or "no cause recorded"
         found.append(Trouble(wording, tuple(host for host, _ in members), suggestion(wording)))
     return tuple(sorted(found, key=lambda one: (-len(one.hosts), one.cause)))
-
-
-def in_words(found: Iterable[Trouble]) -> str:
-    """Such as `7 hosts, 1 cause: health: HTTP 500`; empty when there is no trouble."""
-    found = tuple(found)
-    if not found:
-        return ""
-    hosts = sum(len(one.hosts) for one in found)
-    counted = f"{hosts} host{'s' if hosts > 1 else ''}, {len(found)} cause{'s' if len(found) > 1 else ''}"
-    return f"{counted}: {'; '.join(one.cause for one in found)}"

@@ -60,7 +60,8 @@ def _preview(workspace: Any, plan: Any, *, to_open: bool, as_json: bool) -> None
     if as_json:
         print_json({"plan": plan.id, "index": made.index, "files": made.files})
         return
-    terminal.show_files("Letters, not sent", made.files)
+    terminal.console().print(f"Letters, not sent: {made.letters} written; look at them in")
+    terminal.console().print(f"  {made.index}", soft_wrap=True)
     if to_open and sys.stdout.isatty():
         import webbrowser
 
@@ -97,15 +98,18 @@ def consent(_context: Context, plan: str, customer: str, by: str = "", json: boo
         )
 
 
-def tell(workspace: Any, plan: Any, *, notify: bool, as_json: bool) -> dict[str, Any]:
+def tell(workspace: Any, plan: Any, *, notify: bool, as_json: bool, before: Any = None) -> dict[str, Any]:
     """Tell people what a rollout, a rollback, an abort or a new plan means to them, unless that is to be left.
 
-    What became of it is said on screen, or is what comes back; it never changes how the task ends.
+    What became of it, and of what was told `before`, is said on screen, or is what comes back; it never changes how
+    the task ends.
     """
     from liftlock.adapters.terminal_letters import show_loop
     from liftlock.app.telling import Told, close_the_loop
 
     told = close_the_loop(workspace, plan) if notify else Told()
+    if before is not None and not isinstance(told, str):
+        told = Told(before.delivered) + told
     if not as_json:
         show_loop(told, plan)
     return told_document(told)

@@ -39,6 +39,7 @@ from liftlock.model import (
     FreezeRule,
     Host,
     HostGroup,
+    HostProduct,
     Manager,
     YearlyFreeze,
 )
@@ -122,6 +123,11 @@ class _Customer(Shape):
     manager: _Manager | None = None
 
 
+class _HostProduct(Shape):
+    base: Base | None = None
+    expected_version: Version | None = None
+
+
 class _Defaults(Shape):
     """What hosts may have in common."""
 
@@ -138,6 +144,7 @@ class _Defaults(Shape):
     role: Name | None = None
     products: list[Name] = Field(default_factory=list)
     facts: dict[Variable, _Fact] = Field(default_factory=dict)
+    per_product: dict[Name, _HostProduct] = Field(default_factory=dict)
 
 
 class _Host(_Defaults):
@@ -275,6 +282,16 @@ def _host_findings(shape: _Fleet) -> Iterator[tuple[Path, str]]:
         elif host.group is not None and host.group not in (groups := shape.customers[host.customer].groups):
             nearest = did_you_mean(host.group, groups)
             yield ("hosts", index, "group"), f"`{host.customer}` has no group `{host.group}`{nearest}"
+        if len(host.products) > 1:
+            yield from _product_findings(host, index)
+
+
+def _product_findings(host: _Host, index: int) -> Iterator[tuple[Path, str]]:
+    """Two products must not share a folder, and one version is that of one product."""
+    others = [name for name in host.products if name not in host.per_product]
+    for name in ("base", "expected_version"):
+        if getattr(host, name) is not None and len(others) > 1:
+            yield ("hosts", index, name), f"would be that of {' and '.join(others)}: say each in `per_product`"
 
 
 def _freeze_findings(shape: _Fleet | _Stub) -> Iterator[tuple[Path, str]]:
@@ -291,7 +308,9 @@ def _freeze_findings(shape: _Fleet | _Stub) -> Iterator[tuple[Path, str]]:
 
 
 def _host(shape: _Host) -> Host:
-    return Host(**{**dict(shape), "products": tuple(shape.products)})
+    own = {name: HostProduct(one.base, one.expected_version) for name, one in shape.per_product.items()}
+    products = dict.fromkeys((*shape.products, *own))
+    return Host(**{**dict(shape), "products": tuple(products), "per_product": own})
 
 
 def _customer(name: str, shape: _Customer) -> Customer:

@@ -59,7 +59,7 @@ def main() -> None:
 
     program = Liftlock(version=__version__, namespace=namespace, name="liftlock", binary="liftlock")
     try:
-        program.run(_understood(sys.argv))
+        program.run(understood(sys.argv))
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.DONE)
@@ -73,7 +73,7 @@ def before_parsing(namespace: Collection, argv: Sequence[str]) -> None:
     if not argv[0].endswith(("inv", "invoke", "invoke/__main__.py")):
         return
     program = Program()
-    words = _understood(list(argv))
+    words = understood(list(argv))
     if words != list(argv):
         Liftlock(namespace=namespace, name="inv", binary="inv").run(words)
         raise Exit(code=ExitCode.DONE)
@@ -95,7 +95,7 @@ def _refusing(parse: Callable[[], None]) -> None:
         raise Exit(f"liftlock: {error}", code=ExitCode.INPUT_REFUSED) from None
 
 
-def _understood(argv: list[str]) -> list[str]:
+def understood(argv: list[str]) -> list[str]:
     """`liftlock plan ... --help` means `liftlock --help plan`, whatever stands between.
 
     And `manual --check` has no plan, which invoke would insist on: there it is an empty one.

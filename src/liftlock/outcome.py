@@ -94,10 +94,15 @@ def after_look(plan: Plan, planned: PlannedHost, part: HostProgress, seen: Obser
         return Switched(host=planned.name, attempt=part.attempt, version=wanted)
     if seen.installed == wanted:
         return Ailing(host=planned.name, cause=_contradiction(seen, wanted), detail=seen.detail)
-    if seen.installed is None or not runs(seen, seen.installed):
-        return _found(planned.name, part, Outcome.FAILED, seen, "found without a healthy release")
+    if seen.installed is None:
+        return _found(planned.name, part, Outcome.FAILED, seen, "found without a release")
     if seen.installed not in {hop.from_version for hop in planned.hops}:
         return _found(planned.name, part, Outcome.FAILED, seen, "found on a release off its path")
+    if not runs(seen, seen.installed):
+        if _journaled(plan, part, seen) == "failed":  # by itself it cannot go back, as it found out
+            return _found(planned.name, part, Outcome.FAILED, seen, "found without a healthy release")
+        # Half forward or half back: its data may be ahead, or nothing was restarted.
+        return Ailing(host=planned.name, cause="found without a healthy release", detail=seen.detail)
     tried = part.lost_links >= plan.policy.max_attempts
     if tried or _went_back(plan, planned, part, seen):
         return _found(planned.name, part, Outcome.ROLLED_BACK, seen, part.cause or "found on the release before")
@@ -195,10 +200,16 @@ def _after_lost_rollback(host: str, part: HostProgress, policy: Policy, seen: Ob
 
 def _went_back(plan: Plan, planned: PlannedHost, part: HostProgress, seen: Observation) -> bool:
     """Whether the journal says that this attempt was undone, or that it switched a host which is back at its origin."""
+    state = _journaled(plan, part, seen)
+    return state == "rolled_back" or (state == "switched" and seen.installed == planned.observed)
+
+
+def _journaled(plan: Plan, part: HostProgress, seen: Observation) -> str:
+    """How this attempt ended by the host's journal; empty when that does not speak of its end."""
     match seen.journal.split():
         case [plan.id, attempt, _, state] if attempt == str(part.attempt):
-            return state == "rolled_back" or (state == "switched" and seen.installed == planned.observed)
-    return False
+            return state
+    return ""
 
 
 def _contradiction(seen: Observation | None, wanted: str) -> str:

@@ -12,7 +12,7 @@ All of it follows from the plan, its entries and the time, so what a dead contro
   least one went back or failed; when the others succeed later, `completed` names which.
 - `cancelled` when the plan is dead (aborted, or another stands in for it that leaves the customer out) and hosts of
   those who were told are still as they were: to the very people who were told.
-- `incident` when a rule halted the rollout, `digest` of the letters since the one before: to the release managers.
+- `incident` when a rule stopped the rollout, `digest` of the letters since the one before: to the release managers.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 
+from liftlock.incident import Incident, incidents
 from liftlock.ledger import Aborted, Delivered, Entry, Halted, Judged, Queued
 from liftlock.model import (
     Contact,
@@ -67,7 +68,8 @@ class Ask:
 class Debt:
     """One piece of news that is owed, and to whom; `customer` is empty for the vendor's own people.
 
-    `asks` are what the customer has to do. `number` tells digests apart, `letters` are what a digest tells of.
+    `asks` are what the customer has to do. `number` tells digests and incidents apart, `letters` are what a digest
+    tells of.
     """
 
     kind: NoticeKind
@@ -129,16 +131,15 @@ class Case:
             return self.after.created_at
         return next((entry.at for entry in self.entries if isinstance(entry.fact, Aborted)), None)
 
-    @cached_property
-    def halted(self) -> Entry | None:
-        """When and by which rule the rollout was halted; None when none did."""
-        halts = (entry for entry in self.entries if isinstance(entry.fact, Halted))
-        return next((entry for entry in halts if not _reason(entry).startswith("aborted")), None)
-
     @property
-    def halt_reason(self) -> str:
-        """The rule's own words."""
-        return _reason(self.halted) if self.halted else ""
+    def stopped(self) -> bool:
+        """Whether nothing of it starts any more, as far as the record goes."""
+        return self.ended is not None or any(isinstance(entry.fact, Halted) for entry in self.entries)
+
+    @cached_property
+    def incidents(self) -> tuple[Incident, ...]:
+        """The incidents that the rollout has had."""
+        return incidents(self.plan, self.entries)
 
     @cached_property
     def asked(self) -> frozenset[str]:
@@ -175,8 +176,8 @@ def owed(case: Case, now: datetime, remind_before: timedelta) -> list[Debt]:
     debts: list[Debt] = []
     for name in case.hosts:
         debts += _to(case, case.customers[name], now, remind_before)
-    if case.halted and case.managers:
-        debts.append(Debt(NoticeKind.INCIDENT, "", case.managers))
+    for number in range(len(case.incidents) if case.managers else 0):
+        debts.append(Debt(NoticeKind.INCIDENT, "", case.managers, number=number))
     return debts
 
 
@@ -281,7 +282,3 @@ def _who(letter: Dispatch) -> Contact:
     """A recipient that is no contact any more."""
     channel = letter.recipient.removeprefix("channel:")
     return Contact(channel, channel=channel) if channel != letter.recipient else Contact(channel, letter.recipient)
-
-
-def _reason(entry: Entry) -> str:
-    return entry.fact.reason if isinstance(entry.fact, Halted) else ""

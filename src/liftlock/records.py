@@ -15,7 +15,19 @@ from datetime import datetime
 from typing import Any
 
 from liftlock.errors import LedgerError
-from liftlock.ledger import Ailing, Ended, Entry, LeftOut, Planned, Recalled, Started, Switched, Voided, WaveOpened
+from liftlock.ledger import (
+    Ailing,
+    Drilled,
+    Ended,
+    Entry,
+    LeftOut,
+    Planned,
+    Recalled,
+    Started,
+    Switched,
+    Voided,
+    WaveOpened,
+)
 from liftlock.model import Action, Outcome, Plan, ReleaseKind
 from liftlock.plan_document import from_document
 from liftlock.wording import printable
@@ -112,12 +124,17 @@ class _History:
         self.now = self.before = record
         self.why_back = ("", "")
         self.well = False
+        self.attempt, self.has_ended = 0, False
 
     def joins(self, wave: int) -> None:
         """By evidence a host's wave is known when it is opened."""
         self.now, self.before = replace(self.now, wave=wave), replace(self.before, wave=wave)
 
     def add(self, fact: object, at: datetime) -> None:
+        if isinstance(fact, Switched | Ended | Voided | Drilled):
+            if fact.attempt < self.attempt or (fact.attempt == self.attempt and self.has_ended):
+                return  # by a controller that did not know that it was taken over
+            self.has_ended = isinstance(fact, Ended) and fact.outcome not in (Outcome.UNKNOWN, Outcome.UNREACHABLE)
         match fact:
             case Started():
                 self._started(fact, at)
@@ -129,6 +146,8 @@ class _History:
                 self._goes_back(at, fact.reason, well=True)
             case Voided():
                 self._voided(fact, at)
+            case Drilled():  # the way back of a drill is no end
+                self.now = replace(self.before, outcome=None, observed=_plain(fact.version), cause="", detail="", at=at)
             case LeftOut() if not self.now.attempted:
                 self.now = replace(self.now, outcome=fact.outcome, cause=_plain(fact.reason), detail="", at=at)
             case Ended():
@@ -137,7 +156,7 @@ class _History:
                 pass
 
     def _started(self, fact: Started, at: datetime) -> None:
-        self.before = self.now
+        self.before, self.attempt, self.has_ended = self.now, fact.attempt, False
         if fact.action is Action.UPGRADE:
             self.why_back, self.well = ("", ""), False
         elif not self.why_back[0]:  # neither ailing nor recalled: the policy takes it back with the failing hosts
@@ -186,7 +205,7 @@ class _Fold:
             case Planned(document=document):
                 if entry.plan not in self.plans:  # recorded twice, it is still the same: plans never change
                     self._plan(entry, document)
-            case Started() | Switched() | Ailing() | Recalled() | Voided() | LeftOut() | Ended() as fact:
+            case Started() | Switched() | Drilled() | Ailing() | Recalled() | Voided() | LeftOut() | Ended() as fact:
                 self._history(entry, fact.host).add(fact, entry.at)
             case WaveOpened(wave=wave, hosts=hosts):
                 for host in hosts:

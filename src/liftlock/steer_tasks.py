@@ -49,23 +49,34 @@ def resume(_context: Context, plan: str, by: str = "", json: bool = False) -> No
         show_steered(did)
 
 
-@declared("plan", **PLAN, **REASON, **BY, **JSON)
-def abort(_context: Context, plan: str, reason: str = "", by: str = "", json: bool = False) -> None:
+@declared(
+    "plan",
+    notify="Tell customers that it is off (--no-notify leaves it).",
+    **PLAN,
+    **REASON,
+    **BY,
+    **JSON,
+)
+def abort(
+    _context: Context, plan: str, reason: str = "", by: str = "", notify: bool = True, json: bool = False
+) -> None:
     """
     End a rollout for good, also one that runs elsewhere; `rollback` also brings its hosts back.
 
     Exit 3 when it has ended before. Example: liftlock abort 3fa9c1d2 --reason "wrong release"
     """
+    from liftlock import customer_tasks
     from liftlock.adapters.terminal_steering import show_steered
     from liftlock.app import steering
     from liftlock.app.workspace import Workspace
 
     workspace = Workspace()
     did = steering.abort(workspace, workspace.find_plan(plan), reason, by)
-    if json:
-        print_json(steering.steered_document(did))
-    else:
+    if not json:
         show_steered(did)
+    notices = customer_tasks.tell(workspace, did.plan, notify=notify, as_json=json)
+    if json:
+        print_json(steering.steered_document(did) | {"notices": notices})
 
 
 @declared("plan", ack="Take charge of it: recorded, with the time.", **PLAN, **BY, **JSON)

@@ -12,11 +12,20 @@ from typing import Any
 
 from invoke import Context
 
-from liftlock import customer_tasks, host_tasks, manual_tasks, plan_tasks, report_tasks, steer_tasks
+from liftlock import customer_tasks, host_tasks, manual_tasks, plan_tasks, record_tasks, report_tasks, steer_tasks
 from liftlock.declare import FLEET, JSON, declared, namespace, print_json
 from liftlock.errors import ExitCode, InputError
 
-__all__ = ["customer_tasks", "host_tasks", "manual_tasks", "namespace", "plan_tasks", "report_tasks", "steer_tasks"]
+__all__ = [
+    "customer_tasks",
+    "host_tasks",
+    "manual_tasks",
+    "namespace",
+    "plan_tasks",
+    "record_tasks",
+    "report_tasks",
+    "steer_tasks",
+]
 
 HOSTS = {"hosts": "Only these hosts, separated by commas."}
 REASON = {"reason": "Why; it is recorded."}
@@ -173,6 +182,7 @@ def rollout(
     Example: liftlock rollout 3fa9c1d2
     """
     from liftlock.adapters import live, terminal
+    from liftlock.app.heralding import heralding
     from liftlock.app.rolling import roll_out
     from liftlock.app.workspace import Workspace
 
@@ -180,17 +190,20 @@ def rollout(
     found = workspace.find_plan(plan)
     if replan and not plan_tasks.goes_on(workspace, found, notify=notify, as_json=json):
         return ExitCode.REFUSED
-    with live.watching(found, quiet=json) as watcher:
+    with (
+        live.watching(found, quiet=json) as watcher,
+        heralding(workspace, found, watcher, enabled=notify) as herald,
+    ):
         ending = roll_out(
             workspace,
             found,
             waive=_names(waive),
             reason=reason,
             patient=wait,
-            watcher=watcher,
+            watcher=herald.watch,
             on_pause=terminal.say_waiting,
         )
-    return _tell_ending(workspace, ending, notify=notify, as_json=json)
+    return _tell_ending(workspace, ending, notify=notify, told=herald.told, as_json=json)
 
 
 @declared("plan", plan="A plan file, or the id that `plan` printed.", **HOSTS, **REASON, **NOTIFY, **JSON)
@@ -214,18 +227,19 @@ def rollback(
     return _tell_ending(workspace, ending, notify=notify, as_json=json)
 
 
-def _tell_ending(workspace: Any, ending: Any, *, notify: bool, as_json: bool) -> ExitCode:
+def _tell_ending(workspace: Any, ending: Any, *, notify: bool, as_json: bool, told: Any = None) -> ExitCode:
+    """Tell how it ended, and customers what it means to them; `told` is what they have been told meanwhile."""
     from liftlock.adapters import terminal
     from liftlock.app.reporting import ending_document
 
-    told = ending_document(ending)
+    document = ending_document(ending)
     if not as_json:
-        terminal.show_ending(told, ending.plan, workspace.logs(ending.plan))
+        terminal.show_ending(document, ending.plan, workspace.logs(ending.plan))
     code: ExitCode = ending.code
     notify = notify and code < ExitCode.INTERRUPTED
-    notices = customer_tasks.tell(workspace, ending.plan, notify=notify, as_json=as_json)
+    notices = customer_tasks.tell(workspace, ending.plan, notify=notify, as_json=as_json, before=told)
     if as_json:
-        print_json(told | {"notices": notices})
+        print_json(document | {"notices": notices})
     return code
 
 

@@ -417,10 +417,11 @@ def test_a_name_with_markup_acts_on_no_service() -> None:
     "line", ["x", "升级", "𝕏🚣‍♀️", "&<>", '"\\'], ids=["ascii", "chinese", "emoji", "markup", "quoted"]
 )
 def test_a_letter_too_long_for_a_service_is_cut_at_a_line_end_with_a_note(kind: Kind, line: str) -> None:
-    lines = [f"{number}: {line * 20}" for number in range(50_000)]
+    count = 50_000 if kind.kind is ChannelKind.SIGNED else 3_000
+    lines = [f"{number}: {line * 20}" for number in range(count)]
     document = str(shown(kind, letter(text="\n".join(lines), language="en")))
     assert "0: " in document
-    assert "49999: " not in document
+    assert f"{count - 1}: " not in document
     assert "Cut here: the whole notice is longer" in document
     assert "以下内容已省略" in str(shown(kind, letter(text="\n".join(lines), language="zh-CN")))
 

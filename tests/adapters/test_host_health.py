@@ -33,7 +33,7 @@ def server(serve: Callable[[socket.socket], None]) -> Iterator[str]:
 
         accepting = threading.Thread(target=accept, daemon=True)
         accepting.start()
-        yield "127.0.0.1:{}".format(listening.getsockname()[1])
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
         listening.shutdown(socket.SHUT_RDWR)
         accepting.join()
 
@@ -89,7 +89,10 @@ def test_another_status_may_be_the_healthy_one(box: Box):
 
 
 def test_answers_well_and_bad_by_turns_are_not_steady(box: Box):
-    by_turns = "cat VERSION; case $LIFTLOCK_VERSION in 1.5*) exit 0 ;; esac; n=$(cat ../../n || echo 0); echo $((n + 1)) >../../n; exit $((n % 2))"
+    by_turns = (
+        "cat VERSION; case $LIFTLOCK_VERSION in 1.5*) exit 0 ;; esac; "
+        "n=$(cat ../../n || echo 0); echo $((n + 1)) >../../n; exit $((n % 2))"
+    )
     changes = {"LL_HEALTH_URL": "", "LL_HEALTH_COMMAND": by_turns, "LL_HEALTH_DEADLINE": "2"}
     answers = box.run("upgrade", **changes)
     assert (answers.values["result"], answers.values["cause"]) == ("rolled_back", "health: not steady")
@@ -105,7 +108,10 @@ def test_what_was_well_once_and_then_died_is_told_as_dead(box: Box):
 
 
 def test_the_same_bad_answer_stands_once_in_the_log_with_its_count(box: Box):
-    slow = 'case $LIFTLOCK_VERSION in 1.6*) (sleep 2; sh restart.sh) & ;; *) sh restart.sh ;; esac; kill "$(cat ../../pid)"'
+    slow = (
+        "case $LIFTLOCK_VERSION in 1.6*) (sleep 2; sh restart.sh) & ;; *) sh restart.sh ;; esac; "
+        'kill "$(cat ../../pid)"'
+    )
     answers = box.run("upgrade", LL_RESTART=slow)
     assert answers.values["result"] == "switched", answers.log
     lines = [line for line in answers.log.splitlines() if "no answer" in line]

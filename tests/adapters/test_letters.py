@@ -1,33 +1,50 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from icalendar import Calendar
 
 from adapters.announced_plan import (
     CATALOGUE,
-    FIRST,
     FLEET,
     HARBOUR,
     LAKE,
     PLAN,
-    SECOND,
-    SENDER,
     VENDOR,
     WANG,
+    case,
     letters,
+    letters_of,
+    writer,
 )
-from liftlock.adapters.letters import make_letters
+from liftlock import ledger as record
 from liftlock.adapters.rendering import environment, local_time, local_window, render, span
 from liftlock.errors import InputError
-from liftlock.model import Contact, Window
+from liftlock.ledger import Fact
+from liftlock.model import Action, Manager, NoticeKind, NoticeState, Outcome, Verdict, Window
 from liftlock.notice import Letter
+from liftlock.outbox import Dispatch
+from liftlock.owed import Ask, Debt, What, addressed, owed
+from liftlock.owed import asks as owed_asks
+from liftlock.settings import Desk
 
 ENGLISH, CHINESE = "en", "zh-CN"
 MOMENT = datetime(2026, 11, 28, 14, tzinfo=UTC)
+
+
+STARTED = record.Started(
+    host="harbour-1", attempt=1, action=Action.UPGRADE, from_version="1.4.2", to_version="1.6.0", session="s"
+)
+
+
+def ended(host: str, outcome: Outcome = Outcome.SUCCEEDED, version: str = "1.6.0") -> tuple[Fact, Fact]:
+    cause = "health: HTTP 500" if outcome is Outcome.ROLLED_BACK else ""
+    end = record.Ended(host=host, attempt=1, outcome=outcome, version=version, cause=cause)
+    return replace(STARTED, host=host), end
 
 
 def letter_to(address: str) -> Letter:
@@ -77,9 +94,7 @@ def test_a_template_of_the_workspace_wins_over_the_one_that_comes_with_liftlock(
     notices = tmp_path / "templates" / "notices"
     notices.mkdir(parents=True)
     (notices / "announced.en.subject.j2").write_text("Ours: {{ plan.version }}\n")
-    made = make_letters(
-        PLAN, FLEET, CATALOGUE, vendor=VENDOR, sender=SENDER, manuals={}, templates=environment(tmp_path)
-    )
+    made = letters(templates=tmp_path)
     assert [letter.subject for letter in made][1:] == ["Ours: 1.6.0", "Ours: 1.6.0"]
     assert made[0].subject.startswith("船坞预订 1.6.0 版本升级通知")
 
@@ -101,7 +116,7 @@ def test_the_english_letter_says_what_when_how_long_how_back_and_whom_to_call() 
             "by itself",
             "+49 30 1234567",
             "support@quayside.example",
-            "boathouse-1.6.0-harbour.en.html",
+            "boathouse-1.6.0-harbour.en.pdf",
             "3f9c2a71",
         ):
             assert promise in part
@@ -121,7 +136,7 @@ def test_the_chinese_letter_says_the_same_in_chinese() -> None:
             "备份",
             "回退",
             "电话",
-            "boathouse-1.6.0-lake.zh-CN.html",
+            "boathouse-1.6.0-lake.zh-CN.pdf",
         ):
             assert promise in part
         assert "harbour" not in part
@@ -129,7 +144,10 @@ def test_the_chinese_letter_says_the_same_in_chinese() -> None:
 
 def test_no_letter_promises_an_interruption_that_will_not_happen() -> None:
     calm = replace(CATALOGUE, releases=tuple(replace(release, downtime=timedelta(0)) for release in CATALOGUE.releases))
-    made = make_letters(PLAN, FLEET, calm, vendor=VENDOR, sender=SENDER, manuals={}, templates=environment())
+    of = case()
+    desk = replace(writer(of), catalogues=[calm], manuals={})
+    found = addressed(of, owed(of, PLAN.created_at, timedelta(hours=24)), "quayside.example")
+    made = [desk.letter(message, debt, contact) for message, (debt, contact) in found.items()]
     assert "about the interruption" not in made[1].text
     assert "without interruption" in made[1].text
     assert "服务不中断" in made[0].text
@@ -144,83 +162,104 @@ def test_values_cannot_become_html_and_the_plain_text_keeps_them_as_they_are() -
     assert "&lt;b&gt;Row &amp; Sons&lt;/b&gt;" in letter.html
 
 
-def test_each_window_is_one_invite_with_the_plans_times_in_the_customers_zone() -> None:
-    letter = letter_to("ada@harbour.example")
-    invites = [attachment for attachment in letter.attachments if attachment.name.startswith("invite")]
-    assert [invite.name for invite in invites] == ["invite-1.ics", "invite-2.ics"]
-    assert {invite.media_type for invite in invites} == {"text/calendar; method=REQUEST"}
-    for invite, window, host in zip(invites, (FIRST, SECOND), ("harbour-1", "harbour-2"), strict=True):
-        calendar = Calendar.from_ical(invite.content)
-        (event,) = calendar.walk("VEVENT")
-        assert calendar["METHOD"] == "REQUEST"
-        assert [str(zone["TZID"]) for zone in calendar.walk("VTIMEZONE")] == ["Europe/Berlin"]
-        assert event["DTSTART"].params["TZID"] == "Europe/Berlin"
-        assert (event["DTSTART"].dt, event["DTEND"].dt) == (window.start, window.end)
-        assert event["DTSTAMP"].dt == PLAN.created_at
-        assert event["SEQUENCE"] == 0
-        assert event["LOCATION"] == host
-        assert event["ORGANIZER"] == "mailto:releases@quayside.example"
-        assert [str(attendee) for attendee in event["ATTENDEE"]] == [
-            "mailto:ada@harbour.example",
-            "mailto:grace@harbour.example",
-        ]
-
-
-def test_a_new_plan_moves_the_same_calendar_event_but_is_a_new_message() -> None:
-    later = replace(
-        PLAN,
-        id="9" * 64,
-        created_at=PLAN.created_at + timedelta(days=1),
-        hosts=tuple(
-            replace(host, window=Window(host.window.start + timedelta(days=7), host.window.end + timedelta(days=7)))
-            for host in PLAN.hosts
-        ),
-    )
-    before, after = letters()[0], letters(later)[0]
-    (first,), (second,) = (
-        Calendar.from_ical(letter.attachments[0].content).walk("VEVENT") for letter in (before, after)
-    )
-    assert first["UID"] == second["UID"]
-    assert second["DTSTART"].dt - first["DTSTART"].dt == timedelta(days=7)
-    assert second["DTSTAMP"].dt > first["DTSTAMP"].dt
-    assert before.message_id != after.message_id
-
-
 def test_the_same_plan_makes_the_same_letters_byte_by_byte() -> None:
     assert letters() == letters()
 
 
-def test_the_chinese_attendee_survives_the_calendar() -> None:
-    (event,) = Calendar.from_ical(letter_to("wang.fang@lake.example").attachments[0].content).walk("VEVENT")
-    assert event["ATTENDEE"].params["CN"] == "王芳"
-    assert event["SUMMARY"].startswith("船坞预订 1.6.0 版本升级通知：1 台主机")
+NEWS: dict[NoticeKind, tuple[Fact, ...]] = {
+    NoticeKind.STARTED: (STARTED,),
+    NoticeKind.COMPLETED: tuple(fact for name in ("harbour-1", "harbour-2") for fact in ended(name)),
+    NoticeKind.ROLLED_BACK: (*ended("harbour-1", Outcome.ROLLED_BACK, "1.4.2"), *ended("harbour-2")),
+    NoticeKind.CANCELLED: (record.Aborted(reason="the build server broke", by="bob"),),
+}
 
 
-@pytest.mark.parametrize(
-    "contact",
-    [
-        Contact("Ada\r\nBcc: everyone@harbour.example", "ada@harbour.example"),
-        Contact("Ada", "ada@harbour.example\nBcc: everyone@harbour.example"),
-        Contact("Ada", "ada@harbour.example, everyone@harbour.example"),
-        Contact("Ada", "no address"),
-        Contact("Ada", ""),
-    ],
-)
-def test_a_contact_that_would_break_out_of_its_header_is_refused(contact: Contact) -> None:
-    fleet = replace(FLEET, customers={**FLEET.customers, "harbour": replace(HARBOUR, contacts=(contact,))})
-    with pytest.raises(InputError):
-        letters(fleet=fleet)
+def news(kind: NoticeKind, customer: str, *asks: Ask, **more: Any) -> Letter:
+    """One letter of that kind, as if it had come to that."""
+    of = case(PLAN, *NEWS.get(kind, ()), **more)
+    (letter, *_) = letters_of(of, [Debt(kind, customer, FLEET.customers[customer].contacts, asks=asks)])
+    return letter
 
 
-def test_a_subject_with_a_line_break_is_refused() -> None:
-    product = replace(CATALOGUE.product, title={"en": "Boathouse\r\nBcc: everyone@harbour.example"})
-    with pytest.raises(InputError, match="line break"):
-        make_letters(
-            PLAN,
-            replace(FLEET, customers={"harbour": HARBOUR, "lake": LAKE}),
-            replace(CATALOGUE, product=product),
-            vendor=VENDOR,
-            sender=SENDER,
-            manuals={},
-            templates=environment(),
+@pytest.mark.parametrize("customer", ["harbour", "lake"])
+@pytest.mark.parametrize("kind", sorted(set(NoticeKind) - {NoticeKind.DIGEST, NoticeKind.INCIDENT}))
+def test_every_kind_is_written_in_both_languages_for_the_customer_alone(kind: NoticeKind, customer: str) -> None:
+    before = case(replace(PLAN, id="8" * 64)) if kind is NoticeKind.RESCHEDULED else None
+    letter = news(kind, customer, Ask(What.CONSENT), before=before)
+    other, own = {"harbour": ("lake", "harbour-1"), "lake": ("harbour", "lake-1")}[customer]
+    chinese = re.compile(r"[\u4e00-\u9fff]")
+    for part in (letter.subject, letter.text, letter.html):
+        assert bool(chinese.search(part)) is (customer == "lake"), part
+        assert other not in part
+        assert "1.6.0" in part
+    assert letter.language == {"harbour": "en", "lake": "zh-CN"}[customer]
+    assert "+49 30 1234567" in letter.text
+    if kind is not NoticeKind.ACTION_NEEDED:
+        assert own in letter.text
+
+
+def test_what_went_back_says_what_runs_now_and_what_happens_next_and_not_why_in_our_words() -> None:
+    letter = news(NoticeKind.ROLLED_BACK, "harbour")
+    assert "harbour-1: runs 1.4.2 again" in letter.text
+    assert "harbour-2: runs 1.6.0, checked and healthy" in letter.text
+    assert "WHAT HAPPENS NEXT" in letter.text
+    assert "HTTP 500" not in letter.text
+    cancelled = news(NoticeKind.CANCELLED, "harbour")
+    assert "build server" not in cancelled.text + cancelled.html
+
+
+def test_what_is_asked_for_is_said_in_the_gates_words_without_their_control_characters() -> None:
+    asks = (Ask(What.GATE, "harbour-1", "test_backup: 9 days old"), Ask(What.CONSENT), Ask(What.HELD, "harbour-9"))
+    letter = news(NoticeKind.ACTION_NEEDED, "harbour", *asks)
+    for promise in ("test_backup: 9 days old", "explicit yes", "harbour-9 is on hold"):
+        assert promise in letter.text
+    judged = record.Judged(host="harbour-1", verdict=Verdict.FAILED, reason="\x1b[31mred\x1b[0m\r\nBcc: x", tests=1)
+    (ask,) = owed_asks(case(PLAN, judged), "harbour")
+    assert ask.words == "red  Bcc: x"
+
+
+def test_a_key_customer_sees_their_own_manager_and_the_desk_of_their_tier() -> None:
+    key = replace(HARBOUR, tier="key", manager=Manager("Mei Lin", "mei@quayside.example", "+49 30 777"))
+    fleet = replace(FLEET, customers={**FLEET.customers, "harbour": key})
+    of = case(fleet=fleet)
+    desk = replace(writer(of, fleet), vendor=replace(VENDOR, support={"key": Desk(phone="+49 30 111")}), manuals={})
+    letter = desk.letter("<1@x>", Debt(NoticeKind.STARTED, "harbour", key.contacts), key.contacts[0])
+    for part in (letter.text, letter.html):
+        for promise in ("Mei Lin", "+49 30 777", "+49 30 111", "support@quayside.example"):
+            assert promise in part
+        assert "1234567" not in part
+
+
+def test_a_training_is_offered_in_the_customers_language_or_else_in_english() -> None:
+    offered = tuple(replace(release, training={"en": "Webinar on Monday"}) for release in CATALOGUE.releases)
+    of = case()
+    desk = replace(writer(of), catalogues=[replace(CATALOGUE, releases=offered)], manuals={})
+    for customer in (HARBOUR, LAKE):
+        letter = desk.letter(
+            "<1@x>", Debt(NoticeKind.ANNOUNCED, customer.name, customer.contacts), customer.contacts[0]
         )
+        assert letter.text.count("Webinar on Monday") == 1
+
+
+def test_a_zone_or_a_language_that_nobody_knows_is_a_clear_error() -> None:
+    for wrong, said in (({"timezone": "Mars/Olympus"}, "Mars/Olympus"), ({"language": "tlh"}, "tlh")):
+        fleet = replace(FLEET, customers={**FLEET.customers, "harbour": replace(HARBOUR, **wrong)})
+        with pytest.raises(InputError, match=said):
+            letters(fleet=fleet)
+
+
+def test_a_digest_and_an_incident_tell_release_managers_what_to_do_in_their_language() -> None:
+    halted = (*ended("lake-1", Outcome.ROLLED_BACK, "1.5.0"), record.Halted(reason="budget: 1 of 3"))
+    of = case(PLAN, *halted, managers=(WANG,))
+    at = PLAN.created_at
+    refused = Dispatch("<1@x>", "lake", NoticeKind.ANNOUNCED, "x@lake.example", NoticeState.REFUSED, at, at, "550 no")
+    for language in ("en", "zh-CN"):
+        desk = replace(writer(of), vendor=replace(VENDOR, language=language))
+        digest = desk.letter("<1@x>", Debt(NoticeKind.DIGEST, "", (WANG,), number=1, letters=(refused,)), WANG)
+        incident = desk.letter("<2@x>", Debt(NoticeKind.INCIDENT, "", (WANG,)), WANG)
+        assert ("未发出" in digest.subject) == (language == "zh-CN")
+        assert "x@lake.example" in digest.text
+        assert "550 no" in digest.html
+        assert "budget" in incident.text
+        assert "liftlock incident 3f9c2a71 --ack" in incident.text
+        assert "lake-1" in incident.html

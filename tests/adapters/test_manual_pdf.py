@@ -100,7 +100,8 @@ def test_nothing_runs_off_the_page() -> None:
     )
     assert len(long) > 300
     content = printed(
-        f"```sh\n{long}\n```\n\n- a\n  - b\n\n    ```sh\n    {long}\n    ```\n\n```text\n{'x' * 300}\n{'文' * 120}\n```\n\n"
+        f"```sh\n{long}\n```\n\n- a\n  - b\n\n    ```sh\n    {long}\n    ```\n\n"
+        f"```text\n{'x' * 300}\n{'文' * 120}\n```\n\n# {'ж' * 90}\n\n"
         f"Word {'w' * 200} and `{'c' * 150}`, 字{'中' * 200}\n\n| a | b |\n|---|---|\n| {'t' * 90} | {'u' * 100} |\n"
     )
     left, right = reaches(content)

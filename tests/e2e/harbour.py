@@ -24,6 +24,7 @@ INV = (str(Path(sys.executable).with_name("inv")),)
 TASKS = (
     *("init", "plan", "path", "diff", "approve", "gate", "manual", "notify", "rollout", "rollback", "status", "report"),
     *("calendar", "lifecycle", "trust", "doctor", "demo"),
+    *("pause", "resume", "abort", "incident"),
 )
 WAIVED = ("--waive", "notice,gate", "--reason", "a test of something else")
 PATIENCE = 30.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,12 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from e2e.pages import Block, Command, Page
+from liftlock.app.reviewing import code_for
+from liftlock.app.workspace import Workspace
 from liftlock.demo.mailbox import mailbox
 from liftlock.demo.sshd import LoopbackFleet
 from liftlock.demo.world import DemoHost, boathouses
 
 ADDRESSES = {"192.0.2.11": "np-1", "192.0.2.12": "np-2", "198.51.100.21": "hx-1"}
 """The hosts of the sample inventory: addresses that RFC 5737 keeps for documentation."""
+CODE = "K7QM-4TZC-2AXB"
+"""What the pages show as the code in a customer's letter."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class Reader:
                 self._settle_in(Path(command.line.split()[2].replace("~", str(self.home))))
 
     def _run(self, command: Command) -> Typed:
-        line = self._with_our_plans(command.line)
+        line = self._with_our_code(self._with_our_plans(command.line))
         leader, follower = os.openpty()  # a task asks its questions of a terminal only
         with os.fdopen(leader, "wb", buffering=0) as keyboard, os.fdopen(follower, "rb") as stdin:
             keyboard.write(command.answers.encode())
@@ -93,6 +98,14 @@ class Reader:
         plans = sorted(self.folder.glob("plans/*.json"), key=lambda path: path.stat().st_mtime_ns)
         ours = iter([path.stem.rsplit("-", 1)[-1] for path in plans][-len(ids.findall(line)) or len(plans) :])
         return ids.sub(lambda _: next(ours), line)
+
+    def _with_our_code(self, line: str) -> str:
+        """The line with the code of our newest plan's first letter for the one in it."""
+        if CODE not in line:
+            return line
+        plan = max(self.folder.glob("plans/*.json"), key=lambda path: path.stat().st_mtime_ns)
+        told = json.loads(plan.read_text(encoding="utf-8"))
+        return line.replace(CODE, code_for(Workspace(self.folder), told["id"], told["hosts"][0]["customer"]))
 
     def _environment(self) -> dict[str, str]:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -34,6 +34,7 @@ def rows(report: str) -> dict[str, list[list[str]]]:
         ),
         ("ledger", ["appended", "read and verified"]),
         ("rollout", CONTENDERS),
+        ("manuals", ["4"]),
         ("waves", [f"100 hosts, 5 %, {way}" for way in ("fixed waves", "evidence", "Ansible, 2 %", "hawkBit, 98/2")]),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from adapters import webhook_server
-from adapters.webhook_server import SECRET, TOKEN, Service, says, serving
+from adapters.webhook_server import SECRET, TOKEN, Reply, Service, serving
 from e2e.conftest import MakeHarbour
 from e2e.harbour import Harbour, files_below
 
@@ -36,12 +36,12 @@ def test_a_room_is_told_as_a_mailbox_is_once_and_its_secrets_stay_in_the_environ
 ) -> None:
     harbour = make_harbour("np-1")
     with_room(harbour)
-    refusal = says(errcode=300005, errmsg=f"token {TOKEN} is not exist")
-    with serving(webhook_server.dingtalk, refusal) as service:
+    trouble = Reply(500, f"no room for access_token={TOKEN}".encode())
+    with serving(webhook_server.dingtalk, trouble) as service:
         reached(service, monkeypatch)
         plan = harbour.plan()
         first = harbour.ask("notify", plan, code=3)
-        assert len(list(harbour.mail.glob("*.eml"))) >= 1, "a room that refuses stops no mailbox"
+        assert len(list(harbour.mail.glob("*.eml"))) >= 1, "a room in trouble stops no mailbox"
         again, third = harbour.ask("notify", plan), harbour.ask("notify", plan)
         asked = len(service.asked)
     markdown = service.asked[1].document["markdown"]
@@ -50,7 +50,7 @@ def test_a_room_is_told_as_a_mailbox_is_once_and_its_secrets_stay_in_the_environ
     assert asked == 2
     said = first.stdout + first.stderr + again.stdout + again.stderr + third.stdout + third.stderr
     assert "channel:np-room" in first.stdout
-    assert "300005" in first.stdout
+    assert "HTTP 500: no room for" in first.stdout
     assert TOKEN not in said
     assert SECRET not in said
     kept = b"".join(files_below(harbour.workspace).values())

@@ -117,15 +117,20 @@ def test_after_a_material_change_the_new_plan_waits_for_its_own_notice(make_harb
     harbour = make_harbour("np-1", "hx-1")
     plan = harbour.announced()
     hold(harbour, "hx-1")
-    made = harbour.ask("rollout", plan, "--replan", code=3).told
+    made = harbour.ask("rollout", plan, "--replan", "--no-notify", code=3).told
     assert (made["end"], made["exit_code"], made["replaces"][:8]) == ("replanned", 3, plan)
+    assert made["notices"]["delivered"] == []
     removed = [change["hosts"] for change in made["changes"] if change["what"] == "removed"]
     assert removed == [["hx-1"]]
     new = made["plan"][:8]
     assert json.loads((harbour.workspace / made["file"]).read_text(encoding="utf-8"))["id"] == made["plan"]
     assert "inventories/demo.yaml" in harbour.liftlock("rollout", plan, code=3).stderr
-    assert harbour.ask("rollout", new, code=3).causes["np-1"].startswith("notice: ")
+    assert harbour.ask("rollout", new, "--no-notify", code=3).causes["np-1"].startswith("notice: ")
     assert nobody_was_touched(harbour)
+    for id_, customer, kind in ((plan, "huaxin", "cancelled"), (new, "northpier", "rescheduled")):
+        (letter,) = harbour.ask("notify", id_).told["delivered"]
+        assert (letter["customer"], letter["kind"], letter["state"]) == (customer, kind, "sent")
+    assert "no gate" in harbour.ask("rollout", new, code=3).causes["np-1"], "rescheduled counts as its notice"
 
     told = harbour.liftlock("rollout", plan, "--replan", code=3).stdout
     assert f"stands in for {plan}" in told

@@ -10,9 +10,11 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 
+import pypdfium2
 import pytest
 
 from e2e.harbour import Harbour, Ran, Seen, harbour, run
+from liftlock.model import NoticeKind
 
 HOSTS = ("np-1", "hx-1", "ls-1", "lh-1")
 """In rollout order: the low tier first, the key customer last."""
@@ -49,10 +51,15 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReleaseDay]:
 @pytest.fixture(scope="module")
 def letters(day: ReleaseDay) -> dict[str, EmailMessage]:
     """What arrived at the mail server when the release was announced, by customer."""
-    found: dict[str, EmailMessage] = {}
-    for path in sorted(day.harbour.mail.glob("*.eml")):
+    return arrived(day.harbour, day.notify.told["delivered"])
+
+
+def arrived(made: Harbour, delivered: list[dict[str, str]]) -> dict[str, EmailMessage]:
+    """The letters of which a task said that they were sent, by customer."""
+    wanted, found = {one["message_id"] for one in delivered}, dict[str, EmailMessage]()
+    for path in sorted(made.mail.glob("*.eml")):
         letter = message_from_bytes(path.read_bytes(), policy=policy.default)
-        if "1.5.0" in letter["Subject"]:
+        if letter["Message-ID"] in wanted:
             found[letter["To"].addresses[0].domain.removesuffix(".example")] = letter
     return found
 
@@ -145,9 +152,24 @@ def test_the_invite_and_the_manual_in_a_letter_are_the_customers_own(letters: di
         assert "METHOD:REQUEST" in invite
         assert "DTSTART" in invite
         attached = {part.get_filename(): part for part in letter.iter_attachments()}
-        (manual,) = [part.get_content() for name, part in attached.items() if name and name.endswith(".html")]
-        assert [host for host in own.values() if host in manual] == [own[customer]]
-        assert f'lang="{"zh-CN" if customer in {"huaxin", "lianhu"} else "en"}"' in manual
+        (manual,) = [part.get_content() for name, part in attached.items() if name and name.endswith(".pdf")]
+        pages = "".join(page.get_textpage().get_text_range() for page in pypdfium2.PdfDocument(manual))
+        assert [host for host in own.values() if host in pages] == [own[customer]]
+        assert ("升级概览" in pages) == (customer in {"huaxin", "lianhu"})
+
+
+def test_when_all_is_proven_every_customer_is_told_so_once_in_their_language(day: ReleaseDay) -> None:
+    notices = day.rollout.told["notices"]
+    assert {one["state"] for one in notices["delivered"]} == {"sent"}
+    assert {one["kind"] for one in notices["delivered"]} == {"started", "completed"}
+    completed = [one for one in notices["delivered"] if one["kind"] == "completed"]
+    told = arrived(day.harbour, completed)
+    assert set(told) == {"northpier", "huaxin", "lakeside", "lianhu"}
+    assert len(completed) == 4
+    for customer, letter in told.items():
+        chinese = customer in {"huaxin", "lianhu"}
+        assert ("已完成" if chinese else "done at") in letter["Subject"]
+        assert "1.5.0" in letter.get_body(("plain",)).get_content()
 
 
 def test_notify_again_sends_nothing(day: ReleaseDay, letters: dict[str, EmailMessage]) -> None:
@@ -158,25 +180,22 @@ def test_notify_again_sends_nothing(day: ReleaseDay, letters: dict[str, EmailMes
     assert len(day.notify.told["delivered"]) == len(letters) == 4
 
 
-def test_manual_writes_a_page_for_each_customer(day: ReleaseDay) -> None:
+def test_manual_writes_a_pdf_and_a_page_for_each_customer(day: ReleaseDay) -> None:
     written = [Path(path) for path in day.harbour.ask("manual", day.id).told["manuals"]]
-    assert len(written) == 4
-    assert all(path.read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html") for path in written)
-    (one,) = day.harbour.ask("manual", day.id, "--customer", "huaxin").told["manuals"]
-    assert "huaxin" in one
+    starts = {".pdf": b"%PDF-", ".html": b"<!doctype html"}
+    assert [path.suffix for path in written] == [".pdf", ".html"] * 4
+    assert all(path.read_bytes().startswith(starts[path.suffix]) for path in written)
+    assert all("huaxin" in one for one in day.harbour.ask("manual", day.id, "--customer", "huaxin").told["manuals"])
 
 
 def test_a_preview_writes_the_letters_and_sends_none(day: ReleaseDay) -> None:
     before = sorted(day.harbour.mail.iterdir())
     written = [Path(path) for path in day.harbour.ask("notify", day.id, "--preview").told["files"]]
     assert sorted(day.harbour.mail.iterdir()) == before
-    assert {path.parent.name for path in written} == {
-        "anna@northpier.example",
-        "li.lei@huaxin.example",
-        "tom@lakeside.example",
-        "han.meimei@lianhu.example",
-    }
-    assert {path.name for path in written} >= {"notice.html", "notice.txt"}
+    samples = [path for path in written if "samples" in path.parts and path.name == "notice.html"]
+    assert {path.parts[-3] for path in samples} == {kind.value for kind in NoticeKind}
+    index = day.harbour.workspace / "out" / day.id[:8] / "notices" / "index.html"
+    assert all(path.relative_to(index.parent).as_posix() in index.read_text(encoding="utf-8") for path in samples)
 
 
 def test_a_release_broken_on_one_host_goes_back_everywhere_and_halts(day: ReleaseDay) -> None:
@@ -187,6 +206,9 @@ def test_a_release_broken_on_one_host_goes_back_everywhere_and_halts(day: Releas
     assert "budget: 1 of 4" in ended.told["reason"]
     assert ended.outcomes == dict.fromkeys(HOSTS, "rolled_back")
     assert ended.causes[BROKEN_BY_1_6] == "health: HTTP 500"
+    told = arrived(made, [one for one in ended.told["notices"]["delivered"] if one["kind"] == "rolled_back"])
+    assert set(told) == {"northpier", "huaxin", "lakeside", "lianhu"}
+    assert "1.5.0" in told["northpier"].get_body(("plain",)).get_content()
     assert made.versions() == made.all_on("1.5.0")
 
     report = made.ask("report", "--plan", plan).told

@@ -17,6 +17,7 @@ MOST_RUNS = 4
 """So often the same command may be run before it must have ended for good."""
 ENDED = frozenset({0, 4})
 """Exit codes of a rollout that has nothing left to do and needs nobody."""
+OR_NEEDS_A_PERSON = ENDED | {5}
 OPEN = frozenset({Outcome.UNKNOWN, Outcome.UNREACHABLE})
 """Outcomes that a later look may still settle."""
 
@@ -44,7 +45,7 @@ class Tally:
         return ", ".join(f"{count} x {end}" for end, count in sorted(self.ends.items())) or "nothing"
 
 
-def finish(one: Try, tally: Tally) -> list[str]:
+def finish(one: Try, tally: Tally, ended: frozenset[int] = ENDED) -> list[str]:
     """Run the rollout again until it ends; what is wrong with that."""
     wrong = []
     for _ in range(MOST_RUNS):
@@ -57,13 +58,16 @@ def finish(one: Try, tally: Tally) -> list[str]:
             wrong.append(f"a run took {again.seconds:.1f} s, {DEADLINE} s and 5 s are allowed:\n{again.output}")
         if "Traceback" in again.output:
             wrong.append(again.output)
-        if again.code in ENDED:
+        if again.code in ended:
             return wrong
     return [*wrong, f"after {MOST_RUNS} more runs it still ends with {again.code}:\n{again.output}"]
 
 
-def check(one: Try, tally: Tally) -> list[str]:
-    """What contradicts what; empty when record and hosts agree. Counts into `tally`."""
+def check(one: Try, tally: Tally, *, person: bool = False) -> list[str]:
+    """What contradicts what; empty when record and hosts agree. Counts into `tally`.
+
+    A host may have failed, and need a person, only where `person` says so; the record must still tell what runs.
+    """
     with one.ledger() as store:
         entries = list(store.entries())
     verify_chain(entries)
@@ -76,7 +80,7 @@ def check(one: Try, tally: Tally) -> list[str]:
         tally.outcomes += 1
         tally.lost += was_tried and not final
         tally.doubled += any(count > 1 for count in Counter(end.attempt for end in final).values())
-        complaint = _complaint(final, afloat) if was_tried else _touched(base, afloat)
+        complaint = _complaint(final, afloat, person) if was_tried else _touched(base, afloat)
         tally.agreeing += not complaint
         if complaint:
             wrong.append(f"{name}: {complaint}; it is {afloat}\n" + _story(entries, name))
@@ -100,7 +104,7 @@ def _one_attempt_each(entries: Iterable[Entry]) -> list[str]:
     return [f"{host}: attempt {attempt} begun {count} times" for (host, attempt), count in begun.items() if count > 1]
 
 
-def _complaint(final: list[ledger.Ended], afloat: raft.Afloat) -> str:
+def _complaint(final: list[ledger.Ended], afloat: raft.Afloat, person: bool) -> str:
     if not final:
         return "no outcome"
     last = final[-1]
@@ -109,6 +113,8 @@ def _complaint(final: list[ledger.Ended], afloat: raft.Afloat) -> str:
         return f"attempts ended more than once or out of order: {final}"
     if len([end for end in attempted if end.outcome is Outcome.SUCCEEDED]) > 1:
         return f"succeeded more than once: {final}"
+    if last.outcome is Outcome.FAILED and person:
+        return "" if last.version == afloat.running == afloat.data else f"the record says {last.version} runs"
     if last.outcome not in {Outcome.SUCCEEDED, Outcome.ROLLED_BACK}:
         return f"ended {last.outcome}: {last.cause} {last.detail}"
     wanted = raft.NEW if last.outcome is Outcome.SUCCEEDED else raft.OLD
@@ -118,7 +124,10 @@ def _complaint(final: list[ledger.Ended], afloat: raft.Afloat) -> str:
 
 
 def _touched(base: Path, afloat: raft.Afloat) -> str:
-    untouched = afloat == raft.Afloat(raft.OLD, raft.OLD, raft.OLD, whole=True) and not (base / ".liftlock").exists()
+    untouched = (
+        afloat == raft.Afloat(raft.OLD, raft.OLD, raft.OLD, whole=True)
+        and not (base / ".liftlock" / "journal").exists()
+    )
     return "" if untouched else "it was never tried, and yet was touched"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from faults.fault_fleet import FaultFleet, fault_fleet
-from faults.results import ROUNDS
+from faults.results import ROUNDS, record
 from faults.watcher import Watcher, watching
 
 NOT_HERE = pytest.StashKey[list[str]]()
@@ -34,6 +34,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         missing = [need for mark in item.iter_markers("needs") for need in mark.args if not is_here(need)]
         if missing:
             config.stash[NOT_HERE].append(f"{item.nodeid}: needs {', '.join(missing)}")
+            record(item.name.removeprefix("test_").replace("_", " "), f"needs {', '.join(missing)}", tries=0)
         is_left = bool(missing) or (not ROUNDS and item.get_closest_marker("long") is not None)
         (left if is_left else run).append(item)
     if left:

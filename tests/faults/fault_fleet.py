@@ -107,9 +107,14 @@ class FaultFleet:
         controllers: Controllers,
         bases: Mapping[str, Path] | None = None,
         confirm_within: str = "1h",
+        place: tuple[str, int] | None = None,
+        phase_timeout: str = "20s",
         **policy: str,
     ) -> None:
-        """A host for each sshd; or, with `bases`, that many hosts behind the one sshd there is."""
+        """A host for each sshd; or, with `bases`, that many hosts behind the one sshd there is.
+
+        `place` is an address and port to reach them at instead of their links.
+        """
         self.root, self.fleet, self.controllers = root, fleet, controllers
         self.bases = dict(bases or {name: host.base for name, host in fleet.hosts.items()})
         sshds = {name: fleet.hosts.get(name) or next(iter(fleet.hosts.values())) for name in self.bases}
@@ -119,8 +124,8 @@ class FaultFleet:
             raft.lay_down(base)
         self.workspace = root / "workspace"
         raft.offer(self.workspace / "releases", confirm_within)
-        self._write_settings(policy)
-        self._write_inventory()
+        self._write_settings(policy, phase_timeout)
+        self._write_inventory(place)
         self._prepare("trust", "--yes")
         self._prepare("plan", "raft", raft.NEW)
         self.plan = next((self.workspace / "plans").glob("*.json")).stem.rsplit("-", 1)[-1][:8]
@@ -147,8 +152,9 @@ class FaultFleet:
         finally:
             made.end()
 
-    def _write_settings(self, policy: Mapping[str, str]) -> None:
-        settings = f"ssh: {{key: {self.fleet.client_key}, connect_timeout: 3s, phase_timeout: 20s}}\npolicy:\n"
+    def _write_settings(self, policy: Mapping[str, str], phase_timeout: str) -> None:
+        settings = f"ssh: {{key: {self.fleet.client_key}, connect_timeout: 3s, phase_timeout: {phase_timeout}}}\n"
+        settings += "policy:\n"
         settings += "".join(f"  {name}: {value}\n" for name, value in {**POLICY, **policy}.items())
         (self.workspace / "liftlock.yaml").write_text(settings, encoding="utf-8")
 
@@ -156,9 +162,10 @@ class FaultFleet:
         ended = Try(self.workspace, "", self.bases, self.controllers).run(*words)
         assert ended.code == 0, ended.output
 
-    def _write_inventory(self) -> None:
+    def _write_inventory(self, place: tuple[str, int] | None) -> None:
         now = datetime.now(UTC)
         window = f"{now - timedelta(hours=1):%a %H:00}-{now + timedelta(hours=5):%a %H:00}".lower()
+        places = {name: place or ("127.0.0.1", link.port) for name, link in self.links.items()}
         lines = [
             "fleet: rafts",
             "customers:",
@@ -166,7 +173,7 @@ class FaultFleet:
             + f'"{window}"], contacts: [{{name: Ann, email: ann@shore.example}}]}}',
             "hosts:",
             *(
-                f"  - {{name: {name}, customer: shore, address: 127.0.0.1, port: {self.links[name].port}, "
+                f"  - {{name: {name}, customer: shore, address: {places[name][0]}, port: {places[name][1]}, "
                 f'base: {base}, expected_version: "{raft.OLD}"}}'
                 for name, base in self.bases.items()
             ),

@@ -58,6 +58,11 @@ class Writer:
         while "waiting" not in self._early:
             self._early.append(self._line())
 
+    def await_written(self, entries: int) -> None:
+        """Until it has acknowledged so many."""
+        while sum(line.startswith("written ") for line in self._early) < entries:
+            self._early.append(self._line())
+
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
 

@@ -1,7 +1,7 @@
 """Faults at one step of the host's program: each tool that it runs and that changes something is a step.
 
 The host's sshd runs every command through a script that puts wrappers of those tools first in the PATH. A wrapper
-counts, and at the one chosen step kills the program before, in or after the tool, or lets the tool's system calls fail.
+counts, and at the one chosen step kills the program before or in the tool, or lets the tool's system calls fail.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from liftlock.demo.sshd import LoopbackFleet
 
 TOOLS = ("chmod", "ln", "mkdir", "mktemp", "mv", "rm", "sync", "tar")
 CALLS = "rename,renameat,renameat2,fsync,fdatasync,sync,syncfs,symlink,symlinkat,unlink,unlinkat,mkdir,mkdirat,fchmodat"
-FAULTS = ("before", "in", "after", "EIO", "ENOSPC")
+FAULTS = ("before", "in", "EIO", "ENOSPC")
 
 FORCED = """\
 #!/bin/sh
@@ -33,7 +33,6 @@ end() {{ kill -s KILL -- "-$LL_STEP_SHELL"; }}
 case $fault in
 before) end ;;
 in) {strace} -f -qq -o /dev/null -e trace={calls} -e inject={calls}:signal=KILL:when=1 {real} "$@"; end ;;
-after) {real} "$@"; end ;;
 *) exec {strace} -f -qq -o /dev/null -e trace={calls} -e inject={calls}:error="$fault" {real} "$@" ;;
 esac
 """

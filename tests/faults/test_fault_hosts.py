@@ -70,7 +70,7 @@ def test_a_host_whose_ssh_session_ends_in_mid_switch_finishes_alone(
             journal = (one.hosts["raft-2"] / ".liftlock" / "journal").read_text()
             assert journal.count("upgrade begin") == 1, journal
     seen = watcher.seen()
-    record(f"sshd session ended in mid-switch ({number.name})", tally.seen(), tally, seen)
+    record(f"Sshd session ended in mid-switch ({number.name})", tally.seen(), tally, seen)
     assert seen.broken == 0, seen.told
     assert set(tally.ends) == {"succeeded"}
 
@@ -89,7 +89,7 @@ def test_a_host_that_reboots_in_mid_switch_ends_on_a_verified_release(
             assert not wrong, "\n".join(wrong)
     seen = watcher.seen()
     boots = "starts its product" if product_starts else "does not start its product"
-    record(f"host rebooted in mid-switch, it {boots}", tally.seen(), tally, seen)
+    record(f"Host rebooted in mid-switch, it {boots}", tally.seen(), tally, seen)
     assert seen.broken == 0, seen.told
 
 
@@ -115,7 +115,7 @@ def test_a_host_with_another_key_than_when_it_was_planned_is_refused_and_untouch
         wrong = finish(one, tally) + check(one, tally)
         assert not wrong, "\n".join(wrong)
     seen = watcher.seen()
-    record("host key changed between plan and rollout", "refused, untouched; " + tally.seen(), tally, seen)
+    record("Host key changed between plan and rollout", "refused, untouched; " + tally.seen(), tally, seen)
     assert (seen.broken, set(tally.ends)) == (0, {"succeeded"})
 
 

@@ -25,7 +25,7 @@ def test_a_link_that_is_cut_in_mid_conversation_loses_nothing(fleet: FaultFleet,
             wrong = finish(one, tally) + check(one, tally)
             assert not wrong, f"cut after {sent} bytes: " + "\n".join(wrong)
     seen = watcher.seen()
-    record(f"link cut after a number of bytes, {len(cuts)} places of the conversation", tally.seen(), tally, seen)
+    record(f"Link cut after a number of bytes, {len(cuts)} places of the conversation", tally.seen(), tally, seen)
     assert seen.broken == 0, seen.told
     assert set(tally.ends) <= {"succeeded", "rolled_back"}
 
@@ -42,7 +42,7 @@ def test_a_host_behind_a_black_hole_is_given_up_in_time(fleet: FaultFleet, watch
         wrong = finish(one, tally) + check(one, tally)
         assert not wrong, "\n".join(wrong)
     seen = watcher.seen()
-    record("black hole: connections are accepted and never answered", tally.seen(), tally, seen)
+    record("Black hole: connections are accepted and never answered", tally.seen(), tally, seen)
     assert (seen.broken, set(tally.ends)) == (0, {"succeeded"})
 
 
@@ -61,7 +61,7 @@ def test_a_link_that_goes_silent_in_mid_phase_is_given_up_at_the_deadline(
         wrong = finish(one, tally) + check(one, tally)
         assert not wrong, "\n".join(wrong)
     seen = watcher.seen()
-    record(f"link silent in mid-phase, after {sent // 1000} kB", tally.seen(), tally, seen)
+    record(f"Link silent in mid-phase, after {sent // 1000} kB", tally.seen(), tally, seen)
     assert seen.broken == 0, seen.told
 
 
@@ -75,5 +75,5 @@ def test_a_link_that_trickles_only_takes_longer(fleet: FaultFleet, watcher: Watc
         wrong = check(one, tally)
         assert not wrong, "\n".join(wrong)
     seen = watcher.seen()
-    record("link that carries 60 kB/s", tally.seen(), tally, seen)
+    record("Link that carries 60 kB/s", tally.seen(), tally, seen)
     assert (seen.broken, set(tally.ends)) == (0, {"succeeded"})

@@ -101,11 +101,16 @@ def try_on_host(fleet: FaultFleet, tally: Tally, point: str, fault: str, ill: tu
             return None
         if fault == "cut":
             one.links["raft-2"].cut()
-        with suppress(ProcessLookupError):  # without its session it may have been ended already
-            os.kill(program, signal.SIGKILL if fault == "kill" else signal.SIGTERM if fault == "term" else 0)
-            os.kill(program, signal.SIGCONT)
-        first.wait(PATIENCE)
+        _go_on(program, {"kill": signal.SIGKILL, "term": signal.SIGTERM, "cut": signal.SIGCONT}[fault])
+        while (again := wait_for_stopped_program(one.hosts["raft-2"], first)) is not None:  # in a later phase
+            _go_on(again, signal.SIGCONT)
         return finish(one, tally) + check(one, tally)
+
+
+def _go_on(program: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(program, number)
+        os.kill(program, signal.SIGCONT)
 
 
 def wait_for_stopped_program(base: Path, controller: Controller) -> int | None:

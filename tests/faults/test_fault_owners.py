@@ -49,7 +49,7 @@ def test_a_controller_that_wakes_up_late_is_refused_by_the_host(
             other.end()
     seen = watcher.seen()
     record(
-        f"controller stopped at {point} (SIGSTOP), another one does the work, the late one continues",
+        f"Controller stopped at {point} (SIGSTOP), another one does the work, the late one continues",
         f"the late one refused by the host {refused} times; {tally.seen()}",
         tally,
         seen,
@@ -71,7 +71,7 @@ def test_a_stopped_controller_keeps_the_plan_until_it_goes_on(fleet: FaultFleet,
         wrong = check(one, tally)
         assert not wrong, "\n".join(wrong)
     seen = watcher.seen()
-    record("second controller while the first is stopped", f"exit 6; {tally.seen()}", tally, seen)
+    record("Second controller while the first is stopped", f"exit 6; {tally.seen()}", tally, seen)
     assert (seen.broken, set(tally.ends)) == (0, {"succeeded"})
 
 
@@ -102,7 +102,7 @@ def test_controllers_whose_clocks_differ_by_hours_never_own_a_host_together(
             assert not wrong, "\n".join(wrong)
             assert max(upgrades_begun(one).values()) == 1, upgrades_begun(one)
     seen = watcher.seen()
-    record("controllers with clocks two hours apart take over from each other", tally.seen(), tally, seen)
+    record("Controllers with clocks two hours apart take over from each other", tally.seen(), tally, seen)
     assert (seen.broken, set(tally.ends)) == (0, {"succeeded"})
 
 

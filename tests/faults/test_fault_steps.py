@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from faults.checker import Tally, check, finish
+from faults.checker import OR_NEEDS_A_PERSON, Tally, check, finish
 from faults.fault_fleet import PATIENCE, FaultFleet, fault_fleet
-from faults.results import ROUNDS, record
+from faults.results import record
 from faults.steps import FAULTS, Steps
 from faults.watcher import watching
 
@@ -16,11 +16,10 @@ pytestmark = pytest.mark.needs("strace")
 SHORT = {"in": ("mv",), "EIO": ("mv -fT",)}
 """For the short selection: the fault, and the tools at whose steps it strikes."""
 WORDS = {
-    "before": "host program killed (SIGKILL) before a step",
-    "in": "host program killed in the first system call of a step that changes anything",
-    "after": "host program killed after a step",
-    "EIO": "system calls of a step fail with EIO",
-    "ENOSPC": "system calls of a step fail with ENOSPC",
+    "before": "Host program killed (SIGKILL) before a step",
+    "in": "Host program killed in the first system call of a step that changes anything",
+    "EIO": "System calls of a step fail with EIO",
+    "ENOSPC": "System calls of a step fail with ENOSPC",
 }
 
 
@@ -37,6 +36,8 @@ def try_step(fleet: FaultFleet, steps: Steps, tally: Tally, step: int, fault: st
         steps.want(step, fault)
         one.start().wait(PATIENCE)
         assert len(steps.passed()) >= step
+        if fault.startswith("E"):  # a disk that fails the way back, too, is for a person
+            return finish(one, tally, OR_NEEDS_A_PERSON) + check(one, tally, person=True)
         return finish(one, tally) + check(one, tally)
 
 
@@ -76,11 +77,10 @@ def test_a_fault_of_the_host_at_every_step_loses_nothing(
     fleet, steps = quay
     tally, taken = Tally(), steps_of(fleet, steps, ill)
     with watching(fleet.bases.values()) as watcher:
-        for _ in range(max(1, ROUNDS // 3)):
-            for number, step in enumerate(taken, start=1):
-                with subtests.test(step=f"{number} {step}"):
-                    wrong = try_step(fleet, steps, tally, number, fault, ill)
-                    assert not wrong, "\n".join(wrong)
+        for number, step in enumerate(taken, start=1):
+            with subtests.test(step=f"{number} {step}"):
+                wrong = try_step(fleet, steps, tally, number, fault, ill)
+                assert not wrong, "\n".join(wrong)
         seen = watcher.seen()
     release = "the release cannot run" if ill else "a sound release"
     record(f"{WORDS[fault]}, each of {len(taken)} steps, {release}", tally.seen(), tally, seen)

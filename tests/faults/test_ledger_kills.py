@@ -23,7 +23,7 @@ WRITES = ("pwrite64", "write", "fdatasync", "fsync", "ftruncate", "fallocate")
 
 
 def test_kill_9_at_any_moment_loses_no_acknowledged_entry_and_doubles_none(tmp_path: Path) -> None:
-    reader, rounds = Reader(f"sqlite:///{tmp_path}/ledger.db"), often(25, 1000)
+    reader, rounds = Reader(f"sqlite:///{tmp_path}/ledger.db"), often(12, 500)
     acknowledged = unheard = 0
     with writers(2) as pair:
         for number in range(rounds):
@@ -31,7 +31,8 @@ def test_kill_9_at_any_moment_loses_no_acknowledged_entry_and_doubles_none(tmp_p
             for writer, name in zip(pair, names, strict=True):
                 writer.begin("write_on", reader.url, name)
             for writer in random.sample(pair, 2):
-                time.sleep(random.uniform(0, 0.03))
+                writer.await_written(random.randint(0, 4))
+                time.sleep(random.uniform(0, 0.004))
                 writer.kill()
             said = [writer.end() for writer in pair]
             found = reader.read_on()
@@ -44,7 +45,7 @@ def test_kill_9_at_any_moment_loses_no_acknowledged_entry_and_doubles_none(tmp_p
                 assert len(kept) - len(one.written) in {0, 1}
                 acknowledged, unheard = acknowledged + len(one.written), unheard + len(kept) - len(one.written)
     assert Reader(reader.url).read_on().keys()
-    assert acknowledged > rounds
+    assert acknowledged >= rounds
     seen = f"0 of {acknowledged} acknowledged entries lost, 0 doubled, the chain holds"
     record(
         "kill -9 of two writers during ledger commits, SQLite", f"{seen}; {unheard} in, unheard of", tries=rounds * 2

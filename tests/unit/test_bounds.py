@@ -11,7 +11,7 @@ from liftlock import ledger
 from liftlock.ledger import Fact
 from liftlock.model import Action, Outcome, Plan, PlannedCustomer, Policy, ReleaseKind, RollbackScope
 from liftlock.progress import Progress
-from liftlock.rollout import Bake, LeaveOut, RollBack, Step, Upgrade, Wait, next_step
+from liftlock.rollout import Judge, LeaveOut, RollBack, Step, Upgrade, Wait, next_step
 from world import START, WINDOW, announced, ended, fold, judged, opened, plan_of, started, switched
 
 POLICY = Policy(bake=timedelta(minutes=5), notice_lead=dict.fromkeys(ReleaseKind, timedelta(0)), max_failures=5)
@@ -63,7 +63,7 @@ def test_the_hosts_of_a_redundancy_group_go_one_after_the_other():
     assert step(pair()) == Upgrade(("h0",))
     assert step(pair(), started("h0")) == Wait()
     assert step(pair(), started("h0"), switched("h0")) == Upgrade(("h1",)), "a switched host serves"
-    assert isinstance(step(pair(), started("h0"), switched("h0"), started("h1"), switched("h1")), Bake)
+    assert isinstance(step(pair(), started("h0"), switched("h0"), started("h1"), switched("h1")), Judge)
     assert step(pair(), started("h0"), ended("h0", Outcome.ROLLED_BACK)) == Upgrade(("h1",)), "so does its old release"
 
 

@@ -37,6 +37,7 @@ def test_a_fleet_is_read_whole() -> None:
     huaxin = fleet.customers["huaxin"]
     assert (fleet.name, huaxin.name, huaxin.title, huaxin.tier) == ("demo", "huaxin", "华信证券", "standard")
     assert huaxin.contacts == (Contact("李雷", "li.lei@huaxin.example"),)
+    assert huaxin.contacts[0].recipient == "li.lei@huaxin.example"
     assert huaxin.windows == (WeeklyWindow("sat 22:00-sun 04:00", 5 * 1440 + 1320, 6 * 1440 + 240),)
     assert fleet.hosts == (
         Host("hx-1", "huaxin", "10.0.0.1", user="deploy", base="/srv/x", variables={"port": "8101"}),
@@ -86,6 +87,9 @@ def test_wrong_references_are_named_together_with_their_places() -> None:
         ("li.lei@huaxin", "li lei@huaxin", "contacts[0].email: `li lei@huaxin.example` must be an e-mail address"),
         ("li.lei@", "li@lei@", "must be an e-mail address"),
         ("li.lei@huaxin.example", '"a@b.example\\nBcc: c@d.example"', "must be an e-mail address"),
+        (", email: li.lei@huaxin.example", "", "contacts[0]: needs just one of `email` and `channel`"),
+        (", email: li", ", channel: room, email: li", "contacts[0]: needs just one of `email` and `channel`"),
+        ("email: li.lei@huaxin.example", "channel: Big Room", "contacts[0].channel: `Big Room` must be 1 to 63"),
         ('["sat 22:00-sun 04:00"]', "[]", "windows: the number of entries must be at least 1"),
         ('["sat 22:00-sun 04:00"]', "[sometimes]", "windows[0]: `sometimes` is not a window"),
         ('"2026-12-24 12:00"', "2026-12-24", "is not a local time such as `2026-12-20 00:00`"),
@@ -206,6 +210,34 @@ def test_a_mistake_in_what_a_host_says_of_itself_is_named_with_its_place(old: st
     assert wanted in found
 
 
+SEVERAL = """
+fleet: demo
+customers:
+  mill: {title: Mill, language: en, timezone: UTC, contacts: [{name: A, email: a@b.example}], windows: [always]}
+hosts:
+  - {name: m-1, customer: mill, address: 10.0.0.1, products: [acme, web], %s}
+"""
+
+
+def test_a_host_that_runs_several_products_has_a_folder_and_a_version_for_each() -> None:
+    own = (
+        'base: /srv/acme, expected_version: "1.5.0", per_product: {db: {base: /srv/db}, web: {expected_version: "3.0"}}'
+    )
+    (host,) = read_fleet(SEVERAL % own, "demo.yaml").hosts
+    assert host.products == ("acme", "web", "db")
+    told = {name: (host.of(name).base, host.of(name).expected_version) for name in host.products}
+    assert told == {"acme": ("/srv/acme", "1.5.0"), "web": (None, "3.0"), "db": ("/srv/db", None)}
+
+
+def test_two_products_cannot_share_a_folder_or_a_version() -> None:
+    with pytest.raises(InputError) as caught:
+        read_fleet(SEVERAL % 'base: /srv/acme, expected_version: "1.5.0"', "demo.yaml")
+    assert [str(problem).partition(": ")[2] for problem in caught.value.problems] == [
+        f"hosts[0].{name}: would be that of acme and web: say each in `per_product`"
+        for name in ("base", "expected_version")
+    ]
+
+
 def test_an_inventory_that_names_a_source_is_a_stub_and_others_are_not() -> None:
     named = FLEET.split("hosts:\n", maxsplit=1)[0]
     stub = read_stub(f"{named}source: {{ansible: hosts.yml}}\n", "demo.yaml")
@@ -217,3 +249,10 @@ def test_an_inventory_that_names_a_source_is_a_stub_and_others_are_not() -> None
         read_stub(f"{FLEET}source: {{ansible: hosts.yml}}\n", "demo.yaml")
     with pytest.raises(InputError, match=r"demo\.yaml:11:50: freezes\[0\]\.until: must be later than `from`"):
         read_stub(f"{named.replace('2026-12-27', '2026-12-23')}source: {{ansible: hosts.yml}}\n", "demo.yaml")
+
+
+def test_a_contact_may_be_a_room() -> None:
+    text = FLEET.replace("{name: 李雷, email: li.lei@huaxin.example}", "{name: 运维群, channel: huaxin-room}")
+    (contact,) = read_fleet(text, "inventories/f.yaml").customers["huaxin"].contacts
+    assert contact == Contact("运维群", channel="huaxin-room")
+    assert contact.recipient == "channel:huaxin-room"

@@ -20,6 +20,7 @@ from liftlock.model import (
     Health,
     Host,
     HostGroup,
+    HostProduct,
     Observation,
     Outcome,
     Plan,
@@ -352,7 +353,11 @@ def test_a_product_that_nobody_runs_is_a_mistake() -> None:
         planned(acme(), db("5.2.1"), hosts=fleet(APP))
 
 
-def test_of_a_host_that_runs_several_products_the_inventory_cannot_say_which_version_it_means() -> None:
-    both = Host("m-1", "mill", "::1", products=("acme", "acme-db"), expected_version="1.5.0")
+def test_a_host_that_runs_several_products_is_believed_to_have_a_version_of_each() -> None:
+    own = {"acme-db": HostProduct(expected_version="5.1.0")}
+    both = Host("m-1", "mill", "::1", products=("acme", "acme-db"), expected_version="1.5.0", per_product=own)
     plan = planned(acme(m_1=None), db("5.2.1", m_1=None), hosts=fleet(both))
-    assert {left.outcome for left in plan.exclusions} == {Outcome.UNREACHABLE_BEFORE}
+    assert [(host.name, host.observed) for host in plan.hosts] == [("m-1/acme-db", "5.1.0"), ("m-1", "1.5.0")]
+    silent = replace(both, expected_version=None, per_product={})
+    unknown = planned(acme(m_1=None), db("5.2.1", m_1=None), hosts=fleet(silent))
+    assert {left.outcome for left in unknown.exclusions} == {Outcome.UNREACHABLE_BEFORE}

@@ -7,18 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.announced_plan import ADA, CATALOGUE, FIRST, FLEET, GRACE, HARBOUR, LAKE, PLAN, SECOND, WANG
+from adapters.announced_plan import ADA, CATALOGUE, FIRST, FLEET, GRACE, HARBOUR, PLAN, SECOND
 from liftlock.errors import InputError
-from liftlock.ledger import Delivered, Entry, Fact, Finished, Queued
-from liftlock.model import Contact, Fleet, NoticeKind, NoticeState, Plan, PlannedCustomer, ReleaseKind
-from liftlock.notice import Letter, dispatches, message_id, owed, promised_leads, share, unsent, untold
+from liftlock.model import Consent, Contact, Plan, PlannedCustomer, ReleaseKind
+from liftlock.notice import contacts, customers, explicit, promised_leads, share, unconsented, untold
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-ANNOUNCED = NoticeKind.ANNOUNCED
-
-
-def fleet_with(*contacts: Contact) -> Fleet:
-    return replace(FLEET, customers={**FLEET.customers, "harbour": replace(HARBOUR, contacts=contacts)})
 
 
 def waiting(plan: Plan, sent: dict[str, datetime], now: datetime) -> dict[str, str]:
@@ -27,34 +21,26 @@ def waiting(plan: Plan, sent: dict[str, datetime], now: datetime) -> dict[str, s
     return {name: why for name, why in whys.items() if why}
 
 
-def record(*facts: tuple[Fact, datetime]) -> list[Entry]:
-    return [Entry(seq, at, PLAN.id, fact, "", "") for seq, (fact, at) in enumerate(facts, start=1)]
-
-
-def queued(identity: str = "<a@x>", recipient: str = "ada@harbour.example") -> Queued:
-    return Queued(message_id=identity, customer="harbour", kind=ANNOUNCED, recipient=recipient)
-
-
-def delivered(state: NoticeState, identity: str = "<a@x>", recipient: str = "ada@harbour.example") -> Delivered:
-    return Delivered(message_id=identity, customer="harbour", kind=ANNOUNCED, recipient=recipient, state=state)
-
-
-def letter(identity: str) -> Letter:
-    return Letter(identity, "harbour", ANNOUNCED, ADA, "subject", "text", "<p>html</p>")
-
-
-def test_a_plan_owes_a_notice_to_every_contact_of_every_customer_with_planned_hosts() -> None:
-    assert owed(PLAN, FLEET) == [(LAKE, WANG), (HARBOUR, ADA), (HARBOUR, GRACE)]
-
-
 def test_a_recipient_who_is_listed_twice_is_told_once() -> None:
-    fleet = fleet_with(ADA, GRACE, Contact("A. Lovelace", "Ada@Harbour.example"))
-    assert [contact for customer, contact in owed(PLAN, fleet) if customer.name == "harbour"] == [ADA, GRACE]
+    twice = replace(HARBOUR, contacts=(ADA, GRACE, Contact("A. Lovelace", "Ada@Harbour.example")))
+    assert contacts(twice) == (ADA, GRACE)
+    rooms = replace(HARBOUR, contacts=(Contact("Ops", channel="ops"), Contact("Operations", channel="ops")))
+    assert [contact.recipient for contact in contacts(rooms)] == ["channel:ops"]
 
 
 def test_a_customer_that_the_fleet_lacks_is_named() -> None:
     with pytest.raises(InputError, match="lake"):
-        owed(PLAN, replace(FLEET, customers={"harbour": HARBOUR}))
+        customers(PLAN, replace(FLEET, customers={"harbour": HARBOUR}))
+
+
+def test_where_silence_is_no_consent_somebody_must_agree_to_this_very_plan() -> None:
+    lake = PlannedCustomer("lake", NOON, NOON, NOON, consent=Consent.EXPLICIT)
+    harbour = PlannedCustomer("harbour", NOON, NOON, NOON)
+    asked = explicit(replace(PLAN, customers=(lake, harbour)))
+    assert asked == {"lake"}
+    assert unconsented(PLAN, "harbour", asked, ()) == ""
+    assert unconsented(PLAN, "lake", asked, {"lake"}) == ""
+    assert "liftlock consent 3f9c2a71 lake" in unconsented(PLAN, "lake", asked, {"harbour"})
 
 
 def test_a_share_adds_up_the_hops_and_sorts_hosts_into_their_windows() -> None:
@@ -75,55 +61,6 @@ def test_a_share_needs_every_host_and_every_release_on_the_way() -> None:
         share(PLAN, HARBOUR, FLEET, replace(CATALOGUE, releases=CATALOGUE.releases[1:]))
     with pytest.raises(InputError, match="harbour-1"):
         share(PLAN, HARBOUR, replace(FLEET, hosts=()), CATALOGUE)
-
-
-text = st.text(max_size=20)
-
-
-@given(text, text, text, text)
-def test_a_message_identity_is_stable_and_differs_with_each_part(
-    plan: str, customer: str, mail: str, other: str
-) -> None:
-    identity = message_id(plan, customer, ANNOUNCED, mail, "quayside.example")
-    assert identity == message_id(plan, customer, ANNOUNCED, mail, "quayside.example")
-    assert identity.isascii()
-    assert identity.endswith("@quayside.example>")
-    if other != plan:
-        assert identity != message_id(other, customer, ANNOUNCED, mail, "quayside.example")
-    if other.casefold() != mail.casefold():
-        assert identity != message_id(plan, customer, ANNOUNCED, other, "quayside.example")
-    if other != customer:
-        assert identity != message_id(plan, other, ANNOUNCED, mail, "quayside.example")
-
-
-def test_queued_without_an_answer_is_ambiguous_and_sent_stays_sent_since_its_first_time() -> None:
-    later = NOON + timedelta(hours=1)
-    standing = dispatches(
-        record(
-            (queued("<a@x>"), NOON),
-            (delivered(NoticeState.SENT, "<a@x>"), NOON),
-            (queued("<a@x>"), later),
-            (queued("<b@x>"), NOON),
-            (delivered(NoticeState.FAILED, "<c@x>"), NOON),
-            (queued("<c@x>"), later),
-            (delivered(NoticeState.REFUSED, "<c@x>"), later),
-            (Finished(), later),
-        )
-    )
-    assert {identity: (dispatch.state, dispatch.at) for identity, dispatch in standing.items()} == {
-        "<a@x>": (NoticeState.SENT, NOON),
-        "<b@x>": (NoticeState.AMBIGUOUS, NOON),
-        "<c@x>": (NoticeState.REFUSED, later),
-    }
-
-
-def test_only_what_surely_did_not_arrive_is_sent_again() -> None:
-    states = {"<1@x>": NoticeState.SENT, "<3@x>": NoticeState.REFUSED, "<4@x>": NoticeState.FAILED}
-    facts = [(delivered(state, identity), NOON) for identity, state in states.items()]
-    standing = dispatches(record(*facts, (queued("<2@x>"), NOON)))
-    to_send, ambiguous = unsent([letter(f"<{number}@x>") for number in range(1, 6)], standing)
-    assert [one.message_id for one in to_send] == ["<3@x>", "<4@x>", "<5@x>"]
-    assert [one.message_id for one in ambiguous] == ["<2@x>"]
 
 
 def test_hosts_are_free_exactly_when_the_lead_time_is_over() -> None:

@@ -216,19 +216,32 @@ def test_a_journal_that_does_not_speak_of_this_attempt_s_end_is_not_taken_as_its
     assert isinstance(after_look(PLAN, PLANNED, UPGRADE, replace(WELL_OLD, journal=journal)), Voided)
 
 
-@pytest.mark.parametrize(
-    "seen",
-    [
-        replace(WELL_OLD, healthy=False),
-        replace(WELL_OLD, healthy=None),
-        replace(WELL_OLD, running=NEW),
-        replace(WELL_OLD, running=None),
-        replace(WELL_OLD, installed=None, running=None),
-    ],
-)
-@pytest.mark.parametrize("state", ["rolled_back", "failed", "begin"])
-def test_a_lost_host_without_a_healthy_release_needs_a_person_whatever_its_journal_says(seen, state):
+UNWELL = [
+    replace(WELL_OLD, healthy=False),
+    replace(WELL_OLD, healthy=None),
+    replace(WELL_OLD, running=NEW),
+    replace(WELL_OLD, running=None),
+]
+
+
+@pytest.mark.parametrize("seen", UNWELL)
+@pytest.mark.parametrize("state", ["rolled_back", "begin"])
+def test_a_lost_host_found_half_way_goes_back(seen, state):
     fact = after_look(PLAN, PLANNED, UPGRADE, replace(seen, journal=f"{PLAN.id} 1 upgrade {state}"))
+    assert isinstance(fact, Ailing)
+
+
+@pytest.mark.parametrize("seen", [*UNWELL, replace(WELL_OLD, installed=None, running=None)])
+def test_a_lost_host_that_cannot_go_back_by_itself_needs_a_person(seen):
+    fact = after_look(PLAN, PLANNED, UPGRADE, replace(seen, journal=f"{PLAN.id} 1 upgrade failed"))
+    assert isinstance(fact, Ended)
+    assert fact.outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize("state", ["rolled_back", "begin"])
+def test_a_lost_host_without_any_release_needs_a_person(state):
+    seen = replace(WELL_OLD, installed=None, running=None, journal=f"{PLAN.id} 1 upgrade {state}")
+    fact = after_look(PLAN, PLANNED, UPGRADE, seen)
     assert isinstance(fact, Ended)
     assert fact.outcome is Outcome.FAILED
 

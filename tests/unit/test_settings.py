@@ -7,7 +7,16 @@ import pytest
 
 from liftlock.errors import InputError
 from liftlock.model import ApprovalRule, Policy, ReleaseKind, RollbackScope
-from liftlock.settings import MailSecurity, Settings, SmtpSettings, SshSettings, Vendor, read_settings
+from liftlock.settings import (
+    ChannelKind,
+    ChannelSettings,
+    MailSecurity,
+    Settings,
+    SmtpSettings,
+    SshSettings,
+    Vendor,
+    read_settings,
+)
 
 WORKSPACE = Path("/srv/work")
 
@@ -150,3 +159,39 @@ def test_a_relative_sqlite_file_is_taken_from_the_workspace(said: str, meant: st
 def test_a_mistake_is_named_with_its_place(text: str, wanted: str) -> None:
     assert problem(text).startswith("liftlock.yaml:1:")
     assert wanted in problem(text)
+
+
+def test_channels_and_mail_name_where_their_secrets_are() -> None:
+    read = settings("""\
+smtp: {host: mail.example, sender: desk@boathouse.example, username: desk, keyring: vault,
+  ca_file: ca.pem, retry_for: 0s}
+channels:
+  ops: {kind: slack, url_env: OPS_URL}
+  hx: {kind: dingtalk, url_env: HX_URL, secret_env: HX_SECRET, ca_file: /etc/ca.pem, timeout: 3s, retry_for: 1m}
+""")
+    assert read.smtp is not None
+    assert (read.smtp.keyring, read.smtp.ca_file, read.smtp.retry_for) == ("vault", WORKSPACE / "ca.pem", timedelta(0))
+    assert read.channels == {
+        "ops": ChannelSettings(ChannelKind.SLACK, "OPS_URL"),
+        "hx": ChannelSettings(
+            ChannelKind.DINGTALK,
+            "HX_URL",
+            "HX_SECRET",
+            Path("/etc/ca.pem"),
+            timedelta(seconds=3),
+            timedelta(minutes=1),
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("channels: {a: {kind: signed, url_env: U}}", "channels.a: `kind: signed` needs a `secret_env`"),
+        ("channels: {a: {kind: slack, url_env: U, secret_env: S}}", "channels.a: `kind: slack` knows no secret"),
+        ("channels: {a: {kind: slack}}", "channels.a.url_env: is missing"),
+        ("smtp: {host: h, sender: a@b.c, security: none, ca_file: c}", "smtp: a `ca_file` needs `security: starttls`"),
+    ],
+)
+def test_a_way_for_letters_that_cannot_be_safe_is_refused(text: str, why: str) -> None:
+    assert why in problem(text)

@@ -42,7 +42,7 @@ _REASONS = {
     "SQLITE_CANTOPEN": "the file cannot be opened; check that it and its directory may be read and written",
     "SQLITE_CORRUPT": "the file is damaged; restore it from a backup",
     "SQLITE_FULL": "the disk is full; nothing recorded so far is lost",
-    "SQLITE_IOERR": "the disk reports an error",
+    "SQLITE_IOERR": "the disk reports an error, or a quota or limit on file lengths (ulimit -f) is reached",
     "SQLITE_NOTADB": "the file is not a ledger, or is damaged",
     "SQLITE_READONLY": "it is read-only here",
     "25006": "it is read-only here",

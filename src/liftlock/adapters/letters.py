@@ -28,7 +28,7 @@ WITH_MANUAL = frozenset({*ANNOUNCEMENTS, NoticeKind.REMINDER})
 _LONGEST_SUBJECT = 500
 _STATES = {
     Outcome.SUCCEEDED: "done",
-    Outcome.ALREADY_CURRENT: "done",
+    Outcome.ALREADY_CURRENT: "already",
     Outcome.ROLLED_BACK: "went_back",
     Outcome.FAILED: "failed",
     Outcome.UNREACHABLE: "unreachable",
@@ -38,9 +38,10 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True)
 class HostNews:
-    """Where one host stands: `done`, `went_back`, `brought_back`, `failed`, `unreachable`, `in_work` or `ahead`.
+    """Where one host stands, as `state`.
 
-    `runs` is the version that it was seen to run last, empty when nobody knows.
+    That is `done`, `already`, `went_back`, `brought_back`, `failed`, `unreachable`, `in_work` or `ahead`. `runs` is the
+    version that it was seen to run last, empty when nobody knows.
     """
 
     label: str
@@ -126,12 +127,14 @@ class Writer:
             "hosts": hosts,
             "windows": tuple(window for _, window in self._windows_ahead(part)),
             "asks": debt.asks,
+            "stopped": self.case.stopped,
             "change": self._change(part),
         }
 
     def _inside_facts(self, debt: Debt) -> dict[str, Any]:
         plan, records = self.case.plan, [record for hosts in self.case.hosts.values() for record in hosts]
-        language, halted = self.vendor.language, self.case.halted
+        language = self.vendor.language
+        incident = self.case.incidents[debt.number] if debt.kind is NoticeKind.INCIDENT else None
         titles = {one.product.name: one.product.title for one in self.catalogues}
         named = {name: titles.get(name, {}).get(language) or titles.get(name, {}).get("en", name) for name in titles}
         causes: dict[str, list[str]] = {}
@@ -148,8 +151,7 @@ class Writer:
             "letters": debt.letters,
             "sent": [letter for letter in debt.letters if letter.state is NoticeState.SENT],
             "unsent": [letter for letter in debt.letters if letter.state is not NoticeState.SENT],
-            "at": halted.at if halted else plan.created_at,
-            "reason": self.case.halt_reason,
+            "incident": incident,
             "causes": causes,
             "counts": {
                 "succeeded": sum(record.outcome is Outcome.SUCCEEDED for record in records),
@@ -167,7 +169,7 @@ class Writer:
             if state in {"failed", "unreachable"}:
                 runs = record.observed or ""
             else:
-                runs = wanted if state == "done" else record.observed or host.planned.observed
+                runs = wanted if state in {"done", "already"} else record.observed or host.planned.observed
             news.append(HostNews(part.label(host), state, runs, wanted))
         return news
 

@@ -68,6 +68,14 @@ def line(entry: Entry, progress: Progress) -> Text | None:
         case ledger.Baking():
             bake = progress.lineup.plan.policy.bake
             return Text(f"wave {fact.wave}: all through, watching for {bake.total_seconds():g} s")
+        case ledger.Drilled():
+            return Text(f"{fact.host}: the drill: back on {fact.version}, up again next", style="yellow")
+        case ledger.Paused():
+            return Text(f"paused by {fact.by}: {fact.reason}", style="bold yellow")
+        case ledger.Resumed():
+            return Text(f"resumed by {fact.by}")
+        case ledger.Approved():
+            return Text(f"approved by {fact.by}")
         case ledger.Halted():
             return Text(f"halted: {fact.reason}", style="bold red")
         case ledger.Aborted():

@@ -7,7 +7,7 @@ both are Markdown, and become one tree (`manual_text`) that the page and the PDF
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from liftlock.adapters.manual_chapter import (
     filled,
     in_manual,
     mistakes,
+    prefix_of,
     read_chapter,
     shown,
 )
@@ -25,7 +26,7 @@ from liftlock.adapters.manual_fonts import unprintable
 from liftlock.adapters.manual_text import Node, changed, plain, read_markdown, walk, with_anchors
 from liftlock.adapters.rendering import for_markdown, for_words, render
 from liftlock.errors import InputError, Problem
-from liftlock.model import Customer, Plan, Release, Severity
+from liftlock.model import Customer, Plan, Severity
 from liftlock.notice import Attachment, Share
 from liftlock.settings import Vendor
 
@@ -73,41 +74,38 @@ class Writer:
         self._markdown, self._words = for_markdown(templates), for_words(templates)
         self._chapters: dict[tuple[str, ...], Chapter] = {}
 
-    def mistakes(self, needed: Iterable[tuple[Release, Customer]]) -> list[Problem]:
-        """What is missing or wrong in the chapters of these releases, in their customers' languages; each once."""
-        first = {(release.product, release.version, one.language): one.name for release, one in reversed([*needed])}
-        problems: list[Problem] = []
-        for (product, version, language), customer in sorted(first.items()):
+    def problems(self, parts: Iterable[Share]) -> list[Problem]:
+        """Everything that is missing or wrong in what the manuals of these shares are made from, each once."""
+        shares = list(parts)
+        found = self._mistakes(shares)
+        unread = {problem.file for problem in found if not problem.line}
+        for part in shares:
             try:
-                problems += mistakes(self._chapter(product, version, language))
+                self.write(part)
             except InputError as error:
-                problems += [
-                    replace(each, message=f"{each.message}; the manual of {customer} needs it")
-                    for each in error.problems
-                ]
-        return problems
+                found += [each for each in error.problems if each not in found and each.file not in unread]
+        return sorted(found, key=lambda problem: (problem.file, problem.line))
 
     def write(self, part: Share) -> Manual:
         """The manual for a customer's share of a plan.
 
-        Raises InputError with all that cannot be filled in or shown.
+        Raises InputError with all that cannot be read, filled in or shown.
         """
-        language = part.customer.language
-        chapters = [self._chapter(release.product, release.version, language) for release in part.releases]
-        facts = facts_of(part, self._vendor)
+        facts, language = facts_of(part, self._vendor), part.customer.language
         words, cover, front, back = self._front(facts, language)
-        problems: list[Problem] = []
         middle: list[Node] = []
-        for chapter, release in zip(chapters, part.releases, strict=True):
+        plan_made = [*_as_text(words), *cover, *front, *back]
+        problems = _without_glyph(plan_made, _front_name(language), lines=False)
+        present = {prefix_of(release.product, release.version) for release in part.releases}
+        for release in part.releases:
             try:
+                chapter = self._chapter(release.product, release.version, language)
                 blocks = filled(chapter, self._words, {**facts, "release": release})
             except InputError as error:
                 problems += error.problems
                 continue
             problems += _without_glyph(blocks, shown(chapter.file))
-            middle += in_manual(chapter, blocks, (each.prefix for each in chapters))
-        plan_made = [*_as_text(words), *cover, *front, *back]
-        problems += _without_glyph(plan_made, _front_name(language), lines=False)
+            middle += in_manual(chapter, blocks, present)
         if problems:
             raise InputError(problems)
         return Manual(
@@ -127,6 +125,22 @@ class Writer:
             "blocks": changed(manual.blocks, self._with_picture),
         }
         return render(self.templates, "manuals/manual.html.j2", **data).encode()
+
+    def _mistakes(self, parts: Sequence[Share]) -> list[Problem]:
+        """What is missing or wrong in the chapters of these shares; a missing one names a customer who needs it."""
+        needed = {
+            (release.product, release.version, part.customer.language): part.customer.name
+            for part in reversed(parts)
+            for release in part.releases
+        }
+        problems: list[Problem] = []
+        for chapter, customer in needed.items():
+            try:
+                problems += mistakes(self._chapter(*chapter))
+            except InputError as error:
+                wanted = f"; the manual of {customer} needs it"
+                problems += [replace(problem, message=problem.message + wanted) for problem in error.problems]
+        return problems
 
     def _chapter(self, *key: str) -> Chapter:
         """The chapter of a product, version and language, read once."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from posixpath import normpath
@@ -49,7 +49,7 @@ class Chapter:
     @property
     def prefix(self) -> str:
         """What the names of its headings begin with in a manual."""
-        return f"{self.product}-{self.version}-"
+        return prefix_of(self.product, self.version)
 
     def problem(self, line: int, message: str) -> Problem:
         """Something wrong in that line."""
@@ -59,6 +59,11 @@ class Chapter:
 def chapter_file(chapters: Path, product: str, version: str, language: str) -> Path:
     """Where the chapter about a release stands; `chapters` is the folder `manuals/`."""
     return chapters / product / f"{version}.{language}.md"
+
+
+def prefix_of(product: str, version: str) -> str:
+    """What the names of a chapter's headings begin with in a manual."""
+    return f"{product}-{version}-"
 
 
 def shown(file: Path) -> str:
@@ -104,13 +109,12 @@ def filled(chapter: Chapter, words: Environment, facts: Mapping[str, Any]) -> tu
     return made
 
 
-def in_manual(chapter: Chapter, blocks: Iterable[Node], present: Iterable[str]) -> tuple[Node, ...]:
+def in_manual(chapter: Chapter, blocks: Iterable[Node], present: Collection[str]) -> tuple[Node, ...]:
     """The chapter as a part of a manual: its headings one level down and named, its links within the manual.
 
     Pictures are named by their path within `manuals/`. `present` are the prefixes of the manual's chapters; a link to
     another chapter leaves just its words.
     """
-    there = set(present)
 
     def bind(node: Node) -> Node | None:
         if node["kind"] == "image":
@@ -118,8 +122,8 @@ def in_manual(chapter: Chapter, blocks: Iterable[Node], present: Iterable[str]) 
         if node["kind"] != "link" or _HAS_SCHEME.match(node["to"]):
             return node
         product, version, anchor = _aim(chapter, node["to"])
-        prefix = f"{product}-{version}-"
-        return {**node, "to": f"#{prefix}{anchor}"} if prefix in there else None
+        prefix = prefix_of(product, version)
+        return {**node, "to": f"#{prefix}{anchor}"} if prefix in present else None
 
     return changed(with_anchors(blocks, chapter.prefix, deeper=1), bind)
 

@@ -22,6 +22,9 @@ TEMPLATE = "manuals/manual.typ"
 COLUMNS = 78
 """How many characters of a command fit beside each other, also in a list within a list."""
 
+SHORT = 600
+"""A list with no more characters than these stands on one page."""
+
 _WORD = re.compile(r"""(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|[^\s'"\\])+""")
 _LEFT_ALONE = ("#", "<<", "$(", "`")
 _BARE = re.compile(r"""[^\s'"\\$`]+""")
@@ -99,13 +102,15 @@ def _cut(line: str, columns: int) -> list[str]:
 
 
 def _for_paper(manual: Manual) -> dict[str, Any]:
-    """What only paper needs: fonts, commands that fit its width, and how wide the columns of tables are."""
+    """What only paper needs: fonts, commands that fit its width, lists not to part, how wide columns are."""
     return {"fonts": families(manual.language), "blocks": changed(manual.blocks, _fit)}
 
 
 def _fit(node: Node) -> Node:
     if node["kind"] == "code" and node["block"] and node["language"] in {"sh", "bash", "shell"}:
         return {**node, "text": folded(node["text"])}
+    if node["kind"] == "list":
+        return {**node, "whole": len(plain(node["body"])) < SHORT}
     if node["kind"] == "table":
         return {**node, "widths": _widths([node["head"], *node["rows"]])}
     return node
@@ -114,7 +119,7 @@ def _fit(node: Node) -> Node:
 def _widths(rows: Iterable[Sequence[Sequence[Node]]]) -> list[int]:
     """How the columns of a table share its width: by their longest text, within bounds; Chinese counts double."""
     columns = zip(*filter(None, rows), strict=True)
-    return [max(6, min(max(len(plain(cell).encode("gb18030")) for cell in column), 42)) for column in columns]
+    return [max(8, min(max(len(plain(cell).encode("gb18030")) for cell in column), 42)) for column in columns]
 
 
 def _wrong(error: Any) -> InputError:

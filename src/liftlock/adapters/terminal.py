@@ -36,6 +36,7 @@ _STYLES: dict[str, str] = {
 }
 
 
+_NAMED = 6  # hosts of one cause
 WIDE = 200
 """Columns where no terminal says how many it has: a pipe or a file must not cut values in two."""
 
@@ -198,14 +199,9 @@ def show_files(title: str, written: Sequence[Path]) -> None:
 def show_ending(told: dict[str, Any], plan: Plan, logs: Path) -> None:
     """How the rollout ended (the document that `--json` prints): per host, in one sentence, where to read on."""
     screen = console()
-    rows = table("wave", "host", "outcome", "attempts", "why")
-    for line in told["hosts"]:
-        rows.add_row(
-            str(line["wave"]), line["host"], outcome_text(line["outcome"]), str(line["attempts"]), Text(line["cause"])
-        )
     screen.print()
     if told["hosts"]:
-        screen.print(rows)
+        screen.print(_host_rows(told["hosts"], proofs=told["end"] == "halt"))
     for left in plan.exclusions:
         if not plan.hosts:
             screen.print(Text(f"{left.host}: {left.outcome.value} ({left.reason})"))
@@ -218,9 +214,46 @@ def show_ending(told: dict[str, Any], plan: Plan, logs: Path) -> None:
             f"{rate['succeeded']} of {rate['attempted']} upgrades succeeded: {rate['percent']} %{unknown}, "
             f"target {rate['target_percent']} %: {rate['target']}"
         )
+    _show_causes(screen, told["causes"])
     if told["exit_code"]:
         where = f" The hosts' full output is in {logs}" if logs.is_dir() else ""
         screen.print(f"Exit code {told['exit_code']}.{where}", style=DIM, soft_wrap=True)
+
+
+def _host_rows(lines: Sequence[dict[str, Any]], *, proofs: bool) -> Table:
+    """A row per host; with `proofs` the versions before and now, and what the latter rests on."""
+    rows = table("wave", "host", "outcome", "attempts", *(("before", "now", "proof") if proofs else ()), "why")
+    for line in lines:
+        versions = (line["before"], line["version"] or "not known", line["proof"]) if proofs else ()
+        rows.add_row(
+            str(line["wave"]),
+            line["host"],
+            outcome_text(line["outcome"]),
+            str(line["attempts"]),
+            *map(Text, versions),
+            Text(line["cause"]),
+        )
+    return rows
+
+
+def _show_causes(screen: Console, causes: Sequence[dict[str, Any]]) -> None:
+    """Failures grouped by cause, most hosts first, with what is known to help."""
+    if not causes:
+        return
+    hosts = sum(len(one["hosts"]) for one in causes)
+    counted = f"{hosts} host{'s' if hosts > 1 else ''}, {len(causes)} cause{'s' if len(causes) > 1 else ''}"
+    for place, one in enumerate(causes):
+        before = f"{counted}: " if len(causes) == 1 else f"  {len(one['hosts'])} x "
+        if place == 0 and len(causes) > 1:
+            screen.print(f"{counted}:")
+        screen.print(Text(f"{before}{one['cause']} ({_some(one['hosts'])})"), soft_wrap=True)
+        if one["suggestion"]:
+            screen.print(Text(f"    {one['suggestion']}", style=DIM), soft_wrap=True)
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_NAMED])
+    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"
 
 
 def _end_words(told: dict[str, Any]) -> str:
@@ -240,7 +273,9 @@ def show_standings(standings: Sequence[dict[str, Any]], *, in_full: bool) -> Non
         rate = told["rate"]
         rows.add_row(
             told["plan"][:8],
-            ", ".join(f"{name} {version}" for name, version in {told["product"]: told["version"], **told["also"]}.items()),
+            ", ".join(
+                f"{name} {version}" for name, version in {told["product"]: told["version"], **told["also"]}.items()
+            ),
             told["fleet"],
             f"{rate['succeeded']} of {rate['attempted']}",
             f"{told['failures']} of {told['allowed_failures']} allowed",
@@ -253,17 +288,9 @@ def show_standings(standings: Sequence[dict[str, Any]], *, in_full: bool) -> Non
             screen.print(Text(f"approved by {given['by']}{note} ({given['at']:%Y-%m-%d %H:%M} UTC)"))
         for waived in told["waived"]:
             screen.print(Text(f"waived {waived['rule']}: {waived['reason']} ({waived['by']})", style="yellow"))
-        hosts = table("wave", "host", "outcome", "attempts", "why")
-        for line in told["hosts"]:
-            hosts.add_row(
-                str(line["wave"]),
-                line["host"],
-                outcome_text(line["outcome"]),
-                str(line["attempts"]),
-                Text(line["cause"]),
-            )
         screen.print()
-        screen.print(hosts)
+        screen.print(_host_rows(told["hosts"], proofs=False))
+        _show_causes(screen, told["causes"])
 
 
 def _approvals_missing(approvals: dict[str, Any]) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from liftlock.adapters.terminal import BAD, DIM, GOOD, console, table
-from liftlock.app.staging import HostWork
+
+if TYPE_CHECKING:
+    from liftlock.app.staging import HostWork
 
 
 def show_host_work(verb: str, done: Sequence[HostWork], logs: Path) -> None:
@@ -30,4 +33,5 @@ def show_unlocked(one: HostWork) -> None:
     """Whether the lock was broken, and who held it."""
     why = ": ".join(part for part in (one.cause, one.detail) if part)
     style = "" if one.well else BAD
-    console().print(Text(f"{one.host}: {'unlocked' if one.well else 'not unlocked'}{f' ({why})' if why else ''}", style))
+    screen_text = f"{one.host}: {'unlocked' if one.well else 'not unlocked'}{f' ({why})' if why else ''}"
+    console().print(Text(screen_text, style=style))

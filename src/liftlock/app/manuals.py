@@ -42,15 +42,9 @@ def made_manuals(
 
     writer, chapters = _writer(workspace), workspace.root / "manuals"
     parts = [part for part in _shares(workspace, plan) if only in (None, part.customer.name)]
-    problems = writer.mistakes((release, part.customer) for part in parts for release in part.releases)
-    if problems:
+    if problems := writer.problems(parts):
         raise InputError(problems)
     press = Press(chapters, writer.templates)
-    for part in parts:
-        with collecting(problems):
-            writer.write(part)
-    if problems:
-        raise InputError(dict.fromkeys(problems))
     for part in parts:
         manual = writer.write(part)  # once more: a thousand trees at once would fill the memory
         yield part.customer.name, attachments(manual, writer.page(manual), press.pdf(manual))
@@ -80,11 +74,7 @@ def check_chapters(workspace: Workspace, fleet_name: str | None = None) -> list[
         for release in catalogue.releases:
             for language, customer in spoken.items():
                 looked_at.append(f"manuals/{release.product}/{release.version}.{language}.md")
-                if wrong := writer.mistakes([(release, customer)]):
-                    problems += wrong
-                    continue
-                with collecting(problems):
-                    writer.write(_example(catalogue, release, customer))
+                problems += writer.problems([_example(catalogue, release, customer)])
     if problems:
         raise InputError(dict.fromkeys(problems))
     if not looked_at:

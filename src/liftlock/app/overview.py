@@ -75,7 +75,7 @@ def review_lifecycle(
             hosts = [host for host in fleet.hosts if _has(host, fleet, product, catalogues, recorded)]
             looks = workspace.observe(catalogue.product, hosts, on_seen) if look else {}
             for host in hosts:
-                expected = host.expected_version if _meant(host, product, catalogues) else None
+                expected = host.of(product).expected_version if _meant(host, product, catalogues) else None
                 known = known_version(
                     (fleet.name, product, host.name), host.customer, expected, recorded, looks.get(host.name)
                 )
@@ -96,9 +96,8 @@ def _has(
 
 
 def _meant(host: Host, product: str, catalogues: Iterable[Catalogue]) -> bool:
-    """Whether the inventory's word on the host is about this product: the one it names, or the only one there is."""
-    named = host.products or tuple(catalogue.product.name for catalogue in catalogues)
-    return named == (product,)
+    """Whether the inventory's word on the host is about this product: one that it names, or the only one there is."""
+    return product in host.products or tuple(catalogue.product.name for catalogue in catalogues) == (product,)
 
 
 def _records(workspace: Workspace) -> Records:

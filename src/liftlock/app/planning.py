@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Protocol
 
 from liftlock.adapters import files
+from liftlock.app.telling import with_news
 from liftlock.app.workspace import Workspace, choose, collecting, operator
 from liftlock.candidates import asked_for, running
 from liftlock.durations import recorded_durations
 from liftlock.errors import InputError, Problem
 from liftlock.evidence import prior_from
-from liftlock.ledger import Planned, Waived
+from liftlock.ledger import Fact, Planned, Waived
 from liftlock.model import Catalogue, Fleet, Observation, Plan
 from liftlock.path import find_release
 from liftlock.plan import Target, make_plan
@@ -207,7 +208,9 @@ def keep(workspace: Workspace, plan: Plan, reason: str = "") -> Path:
     path = workspace.plan_path(plan)
     files.write_atomically(path, to_json(plan))
     with workspace.ledger() as ledger:
-        ledger.append(plan.id, Planned(document=to_document(plan)), plan.created_at)
-        for rule in plan.waived:
-            ledger.append(plan.id, Waived(rule=rule, reason=reason, by=operator()), plan.created_at)
+        waived = (Waived(rule=rule, reason=reason, by=operator()) for rule in plan.waived)
+        facts: list[Fact] = [Planned(document=to_document(plan)), *waived]
+        if plan.replaces:
+            facts = with_news(workspace, plan, ledger, *facts)
+        ledger.append_all(plan.id, facts, plan.created_at)
     return path

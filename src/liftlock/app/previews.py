@@ -29,6 +29,7 @@ class Preview:
 
     index: Path
     files: tuple[Path, ...]
+    letters: int
 
 
 def preview(workspace: Workspace, plan: Plan) -> Preview:
@@ -55,7 +56,7 @@ def preview(workspace: Workspace, plan: Plan) -> Preview:
         pages.append((group, letter, (place / "notice.html").relative_to(folder)))
     index = folder / "index.html"
     files.write_atomically(index, _index(workspace, plan, pages))
-    return Preview(index, (index, *sorted(paths)))
+    return Preview(index, (index, *sorted(paths)), len(pages))
 
 
 def _index(workspace: Workspace, plan: Plan, pages: list[tuple[str, Letter, Path]]) -> str:

@@ -19,7 +19,7 @@ def machines(workspace: Workspace, plan: Plan, names: Sequence[str] = ()) -> dic
     if not planned:
         return {}
     by_name = {host.name: host for host in choose(workspace.fleet(plan.fleet), [host.machine for host in planned])}
-    return {host.name: by_name[host.machine] for host in planned}
+    return {host.name: by_name[host.machine].of(plan.product_of(host)) for host in planned}
 
 
 def releases(catalogue: Catalogue, plan: Plan) -> dict[str, Release]:

@@ -11,12 +11,13 @@ from liftlock.adapters import files
 from liftlock.app.rolling import Ending
 from liftlock.app.workspace import Workspace
 from liftlock.approval import approvals
+from liftlock.cause import troubles
 from liftlock.errors import InputError
 from liftlock.ledger import Aborted, Entry, Finished, Halted, Planned, Waived
 from liftlock.model import Outcome, Plan, PlannedHost
 from liftlock.outcome import runs
 from liftlock.plan_document import from_document
-from liftlock.progress import Progress, Standing
+from liftlock.progress import HostProgress, Progress, Standing
 from liftlock.rate import Rate
 from liftlock.report import Report, make_report, target_state
 from liftlock.rollout import Halt, Pause
@@ -49,7 +50,10 @@ def stand(workspace: Workspace, named: str | None) -> list[dict[str, Any]]:
 
 
 def ending_document(ending: Ending) -> dict[str, Any]:
-    """How a rollout ended, as plain values: keys `plan`, `exit_code`, `end`, `reason`, `outcomes`, `rate`, `hosts`."""
+    """How a rollout ended, as plain values.
+
+    Keys `plan`, `exit_code`, `end`, `reason`, `outcomes`, `rate`, `causes`, `hosts`.
+    """
     end, reason = "verified", ""
     if ending.step is not None:
         end = type(ending.step).__name__.lower()
@@ -61,6 +65,7 @@ def ending_document(ending: Ending) -> dict[str, Any]:
         "reason": reason,
         "outcomes": outcome_counts(ending),
         "rate": rate_of(ending.progress),
+        "causes": causes_of(ending.plan, ending.progress),
         "hosts": host_lines(ending),
     }
 
@@ -95,12 +100,36 @@ def rate_of(progress: Progress) -> dict[str, Any]:
     }
 
 
+def causes_of(plan: Plan, progress: Progress) -> list[dict[str, Any]]:
+    """Why hosts did not come through, one for each cause: keys `cause`, `hosts`, `suggestion`, `logs`."""
+    parts = ((host.name, progress.hosts.get(host.name)) for host in plan.hosts)
+    return [
+        asdict(one) | {"logs": f".liftlock/logs/{plan.id[:8]}"}
+        for one in troubles((name, part.cause) for name, part in parts if part and _is_in_trouble(part))
+    ]
+
+
+def _is_in_trouble(part: HostProgress) -> bool:
+    if part.standing is Standing.LEFT_OUT:
+        return part.outcome in {Outcome.REFUSED, Outcome.UNREACHABLE_BEFORE}
+    return part.standing in {Standing.FAILED, Standing.LOST} or (part.standing is Standing.AILING and not part.well)
+
+
 def _looked(ending: Ending, host: PlannedHost, wave: int) -> dict[str, Any]:
     seen = ending.seen[host.name]
     holds = runs(seen, host.wanted)
     cause = "" if holds else seen.cause or f"runs {seen.running or seen.installed or 'no known version'}"
     outcome = Outcome.ALREADY_CURRENT.value if holds else "changed since"
-    return {"host": host.name, "wave": wave, "outcome": outcome, "attempts": 0, "cause": cause}
+    return {
+        "host": host.name,
+        "wave": wave,
+        "outcome": outcome,
+        "attempts": 0,
+        "cause": cause,
+        "before": host.observed,
+        "version": seen.running or seen.installed or "",
+        "proof": f"a look now, {seen.at:%Y-%m-%d %H:%M:%S} UTC" if seen.running else "",
+    }
 
 
 def _host_lines(plan: Plan, progress: Progress) -> list[dict[str, Any]]:
@@ -110,6 +139,7 @@ def _host_lines(plan: Plan, progress: Progress) -> list[dict[str, Any]]:
         unproven = part is not None and part.standing in {Standing.IN_HAND, Standing.SWITCHED, Standing.AILING}
         state = "pending" if part is None or part.standing is Standing.FREE else part.standing.value
         outcome = part.outcome.value if part and part.outcome and not unproven else state
+        seen = part.seen if part else None
         lines.append(
             {
                 "host": host.name,
@@ -117,6 +147,9 @@ def _host_lines(plan: Plan, progress: Progress) -> list[dict[str, Any]]:
                 "outcome": outcome,
                 "attempts": part.attempt if part else 0,
                 "cause": part.cause if part else "",
+                "before": host.observed,
+                "version": seen.version if seen else "",
+                "proof": f"{seen.look}, {seen.at:%Y-%m-%d %H:%M:%S} UTC" if seen else "",
             }
         )
     return lines
@@ -138,6 +171,7 @@ def _standing(entries: list[Entry], *, in_full: bool) -> dict[str, Any]:
         "rate": rate_of(progress),
         "allowed_failures": plan.allowed_failures,
         "failures": progress.count(Standing.FAILED),
+        "causes": causes_of(plan, progress),
         "waived": [_waiver(entry.fact) for entry in entries if isinstance(entry.fact, Waived)],
         "approvals": {"needed": plan.approvals, "given": [asdict(approval) for approval in approvals(entries)]},
     }
@@ -150,6 +184,8 @@ def _waiver(fact: Waived) -> dict[str, str]:
 
 def _state(plan: Plan, progress: Progress, entries: list[Entry]) -> str:
     ends = [entry.fact for entry in entries if isinstance(entry.fact, Halted | Aborted | Finished)]
+    if progress.paused:
+        return f"paused {progress.paused.words}"
     if reason := stop_reason(plan, progress):
         if progress.aborted:
             return reason

@@ -122,6 +122,8 @@ def roll_back(
     Hosts of which nobody knows are looked at first. Nothing starts under the plan any more, also when
     none of its hosts was upgraded.
     """
+    from liftlock.app.telling import with_news
+
     if not reason:
         raise InputError("say why with --reason: it is recorded")
     with workspace.held(plan) as lease, workspace.ledger(lease=lease) as ledger:
@@ -131,7 +133,7 @@ def roll_back(
             raise InputError(f"not upgraded by plan {plan.id[:8]}: {', '.join(not_there)}")
         back = sorted(names or upgraded)
         engine = _engine(workspace, plan, ledger, watcher)
-        engine.record(record.Aborted(reason=reason, by=operator()))
+        engine.record(*with_news(workspace, plan, ledger, record.Aborted(reason=reason, by=operator())))
         for name in back:
             engine.record(record.Recalled(host=name, reason=reason))
         with _signals(engine, workspace) as caught:

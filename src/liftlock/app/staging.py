@@ -91,11 +91,11 @@ def unlock(workspace: Workspace, fleet: str | None, name: str, product: str, rea
     if len(products) != 1:
         raise InputError(f"say with --product whose lock it is: {', '.join(products)}")
     transport = workspace.transport(workspace.catalogue(products[0]).product)
-    before = transport.probe(host)
+    before = transport.probe(host.of(products[0]))
     plan = before.journal.partition(" ")[0]
     with workspace.ledger() as ledger:
         known = plan if plan in ledger.plans() else ""
-        answer = transport.unlock(host, Ticket(plan or "unlock", 0, _fence(workspace)))
+        answer = transport.unlock(host.of(products[0]), Ticket(plan or "unlock", 0, _fence(workspace)))
         if answer.result is not HostResult.DONE:
             return _refused(name, (), answer)
         ledger.append(known, Unlocked(host=name, reason=reason, by=operator()), workspace.clock.now())
@@ -116,7 +116,7 @@ def _on_each(
 
     def one(host: PlannedHost) -> HostWork:
         try:
-            done = work(host, machines[host.machine])
+            done = work(host, machines[host.machine].of(plan.product_of(host)))
         except HostError as error:
             done = HostWork(host.name, False, cause=error.cause, detail=error.detail)
         on_done(done)

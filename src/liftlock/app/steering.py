@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from liftlock.app.rolling import ensure_recorded
+from liftlock.app.telling import with_news
 from liftlock.app.workspace import Workspace, operator
 from liftlock.errors import InputError, RefusedError
 from liftlock.incident import ACKNOWLEDGE_WITHIN, RECOVER_WITHIN, Incident, incidents
@@ -137,7 +138,7 @@ def _write(workspace: Workspace, plan: Plan, did: str, fact: Fact, check: Check,
         entries = list(ledger.entries(plan.id))
         progress = Progress.of(plan).with_entries(entries)
         check(progress, entries)
-        ledger.append(plan.id, fact, workspace.clock.now())
+        ledger.append_all(plan.id, with_news(workspace, plan, ledger, fact), workspace.clock.now())
         return Steered(plan, did, by, reason, tuple(sorted(progress.group(Standing.IN_HAND))))
 
 

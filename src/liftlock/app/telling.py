@@ -14,7 +14,7 @@ from liftlock.app.rolling import ensure_recorded
 from liftlock.app.workspace import Workspace, operator
 from liftlock.approval import approvals
 from liftlock.errors import InputError, LiftlockError, LockedError, RefusedError
-from liftlock.ledger import Consented, Delivered, Queued, Sending, Settled
+from liftlock.ledger import Consented, Delivered, Entry, Fact, Queued, Sending, Settled
 from liftlock.model import Contact, NoticeKind, NoticeState, Plan
 from liftlock.notice import ANNOUNCEMENTS, Attachment, Letter
 from liftlock.outbox import Dispatch, find, identity, sort_out
@@ -129,11 +129,21 @@ def consent(workspace: Workspace, plan: Plan, customer: str, by: str) -> bool:
         return True
 
 
-def rows(workspace: Workspace, case: Case, kinds: Collection[NoticeKind]) -> list[Queued]:
-    """The outbox rows of what is owed by now and not queued yet, to be written with the decision that it tells of."""
-    now, remind_before = workspace.clock.now(), workspace.settings.notices.remind_before
-    debts = [debt for debt in owed(case, now, remind_before) if debt.kind in kinds]
-    return _rows(case, addressed(case, debts, _domain(workspace)))
+def with_news(workspace: Workspace, plan: Plan, ledger: SqlLedger, *facts: Fact) -> list[Fact]:
+    """The facts of a decision, and the outbox rows of what customers are to be told of it, to be written together.
+
+    That is `cancelled` where the plan ends, and `rescheduled` where it stands in for another. The decision alone
+    where that cannot be told now: what is owed is worked out again when letters are sent.
+    """
+    last, now = sum(1 for _ in ledger.entries(plan.id)), workspace.clock.now()
+    about_to_be = [Entry(last + n, now, plan.id, fact, "", "") for n, fact in enumerate(facts, start=1)]
+    try:
+        case = open_case(workspace, plan, ledger, *about_to_be)
+        debts = owed(case, now, workspace.settings.notices.remind_before)
+        theirs = [debt for debt in debts if debt.kind in {NoticeKind.CANCELLED, NoticeKind.RESCHEDULED}]
+        return [*facts, *_rows(case, addressed(case, theirs, _domain(workspace)))]
+    except LiftlockError:
+        return list(facts)
 
 
 @contextmanager
@@ -194,6 +204,8 @@ def written(workspace: Workspace, case: Case, found: Mapping[str, tuple[Debt, Co
     """The letters to these recipients, ready to send."""
     from liftlock.adapters.letters import WITH_MANUAL
 
+    if not found:
+        return []
     wanted = {debt.customer for debt, _ in found.values() if debt.kind in WITH_MANUAL}
     desk = writer(workspace, case, _manuals(workspace, case.plan, wanted))
     return [desk.letter(message, debt, contact) for message, (debt, contact) in found.items()]

@@ -136,12 +136,12 @@ class Workspace:
     def observe(
         self, product: Product, hosts: Sequence[Host], on_seen: Callable[[Observation], None] = lambda _: None
     ) -> dict[str, Observation]:
-        """Look at each host once, several at a time; a host that cannot be reached says why."""
+        """Look at this product on each host once, several at a time; a host that cannot be reached says why."""
         transport = self.transport(product)
 
         def look(host: Host) -> Observation:
             try:
-                seen = transport.probe(host)
+                seen = transport.probe(host.of(product.name))
             except HostError as error:
                 now = self.clock.now()
                 seen = Observation(host.name, now, reachable=False, cause=error.cause, detail=error.detail)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -144,12 +144,22 @@ class Customer:
 
 
 @dataclass(frozen=True, slots=True)
+class HostProduct:
+    """What is particular to one product on a host that runs several: its folder, and the version believed there."""
+
+    base: str | None = None
+    expected_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
     """One machine of a customer; `expected_version` is only what the inventory believes.
 
     `base` overrides the product's, `variables` fill the product's commands, `hold` is the reason
     why this host is to be left alone. `group` names one of its customer's host groups, `redundancy` the
     hosts that stand in for each other (never all of them at once), `facts` what conditions on releases ask.
+    `products` are those that it runs, as far as the inventory says; `base` and `expected_version` are those of its
+    only one, or of the one that `per_product` does not name.
     """
 
     name: str
@@ -167,6 +177,14 @@ class Host:
     role: str | None = None
     products: tuple[str, ...] = ()
     facts: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+    per_product: Mapping[str, HostProduct] = field(default_factory=dict)
+
+    def of(self, product: str) -> Host:
+        """The host as this product is installed there."""
+        own = self.per_product.get(product)
+        if own is None:
+            return self
+        return replace(self, base=own.base, expected_version=own.expected_version)
 
 
 @dataclass(frozen=True, slots=True)

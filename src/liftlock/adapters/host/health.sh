@@ -37,7 +37,10 @@ accepts() { # accepts <seconds> <host> <port>: whether a connection comes about
     elif has python3; then
         timeout -k 1 "$1" python3 -c "$python_connect" "$2" "$3"
     elif has nc; then
-        timeout -k 1 "$1" nc -z "${2#[}" "$3"
+        case $(nc --help 2>&1) in
+        *BusyBox*) timeout -k 1 "$1" nc -w "$1" "${2#[}" "$3" -e true ;;
+        *) timeout -k 1 "$1" nc -z "${2#[}" "$3" ;;
+        esac
     else
         # shellcheck disable=SC2016 # bash is to expand it
         timeout -k 1 "$1" bash -c ': </dev/tcp/"$1"/"$2"' bash "${2#[}" "$3"

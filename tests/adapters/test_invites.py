@@ -1,0 +1,129 @@
+"""Invites read back by icalendar: one event for each window, moved and ended by later letters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+from icalendar import Calendar, Event
+
+from adapters.announced_plan import FIRST, FLEET, LAKE, PLAN, SECOND, case, letters, letters_of
+from liftlock.ledger import Aborted
+from liftlock.model import Contact, NoticeKind, Plan, Window
+from liftlock.notice import Letter, contacts
+from liftlock.owed import Case, Debt
+
+WEEK = timedelta(days=7)
+
+
+def letter_to(address: str) -> Letter:
+    return next(letter for letter in letters() if letter.recipient.email == address)
+
+
+def calendars(letter: Letter) -> list[tuple[str, Calendar]]:
+    """The method and the calendar of each invite, which must agree."""
+    found = []
+    for part in letter.attachments:
+        if part.media_type.startswith("text/calendar"):
+            calendar = Calendar.from_ical(part.content)
+            assert part.media_type == f"text/calendar; method={calendar['METHOD']}"
+            found.append((str(calendar["METHOD"]), calendar))
+    return found
+
+
+def event_in(calendar: Calendar) -> Event:
+    (event,) = calendar.walk("VEVENT")
+    return event
+
+
+def told(of: Case, kind: NoticeKind, customer: str = "harbour") -> list[tuple[str, Event]]:
+    """The events that a customer's letter of that kind carries, each with its method."""
+    letter = letters_of(of, [Debt(kind, customer, contacts(FLEET.customers[customer]))])[0]
+    return [(method, event_in(calendar)) for method, calendar in calendars(letter)]
+
+
+def later(plan: Plan = PLAN, **changes: Window) -> Plan:
+    """A plan in its place, a day later, with these hosts in other windows."""
+    hosts = tuple(replace(h, window=changes.get(h.name.replace("-", "_"), h.window)) for h in plan.hosts)
+    return replace(plan, id="9" * 64, created_at=plan.created_at + timedelta(days=1), hosts=hosts, replaces=plan.id)
+
+
+def test_each_window_is_one_invite_with_the_plans_times_in_the_customers_zone() -> None:
+    letter = letter_to("ada@harbour.example")
+    invites = [attachment for attachment in letter.attachments if attachment.name.startswith("invite")]
+    assert [invite.name for invite in invites] == ["invite-1.ics", "invite-2.ics"]
+    assert {invite.media_type for invite in invites} == {"text/calendar; method=REQUEST"}
+    for invite, window, host in zip(invites, (FIRST, SECOND), ("harbour-1", "harbour-2"), strict=True):
+        calendar = Calendar.from_ical(invite.content)
+        event = event_in(calendar)
+        assert calendar["METHOD"] == "REQUEST"
+        assert [str(zone["TZID"]) for zone in calendar.walk("VTIMEZONE")] == ["Europe/Berlin"]
+        assert event["DTSTART"].params["TZID"] == "Europe/Berlin"
+        assert (event["DTSTART"].dt, event["DTEND"].dt) == (window.start, window.end)
+        assert event["DTSTAMP"].dt == PLAN.created_at
+        assert event["LOCATION"] == host
+        assert event["ORGANIZER"] == "mailto:releases@quayside.example"
+        assert [str(attendee) for attendee in event["ATTENDEE"]] == [
+            "mailto:ada@harbour.example",
+            "mailto:grace@harbour.example",
+        ]
+
+
+def test_a_rescheduled_window_is_the_same_event_with_a_higher_sequence_and_the_cancellation_ends_it() -> None:
+    moved = Window(FIRST.start + WEEK, FIRST.end + WEEK)
+    new = later(lake_1=moved)
+    ((_, first),) = told(case(), NoticeKind.ANNOUNCED, "lake")
+    ((_, second),) = told(case(new, before=case()), NoticeKind.RESCHEDULED, "lake")
+    ended = case(new, Aborted(reason="x", by="me"))
+    ((method, third),) = told(ended, NoticeKind.CANCELLED, "lake")
+    assert (method, third["STATUS"]) == ("CANCEL", "CANCELLED")
+    assert first["UID"] == second["UID"] == third["UID"]
+    assert all(one["SEQUENCE"] < other["SEQUENCE"] for one, other in pairwise((first, second, third)))
+    assert 0 <= first["SEQUENCE"] < 2**31
+    assert second["DTSTART"].dt - first["DTSTART"].dt == WEEK
+    assert (second["DTSTART"].dt, third["DTEND"].dt) == (moved.start, moved.end)
+    assert third["ORGANIZER"] == first["ORGANIZER"]
+    assert third["ATTENDEE"] == first["ATTENDEE"]
+
+
+def test_events_differ_between_windows_customers_and_releases() -> None:
+    (_, one), (_, two) = told(case(), NoticeKind.ANNOUNCED)
+    ((_, lake),) = told(case(), NoticeKind.ANNOUNCED, "lake")
+    (_, other), _ = told(case(replace(PLAN, version="1.5.0")), NoticeKind.ANNOUNCED)
+    assert len({event["UID"] for event in (one, two, lake, other)}) == 4
+
+
+def test_a_new_plan_with_fewer_windows_ends_the_event_that_is_too_many() -> None:
+    (_, one), (_, two) = told(case(), NoticeKind.ANNOUNCED)
+    (kept, gone) = told(case(later(harbour_1=SECOND), before=case()), NoticeKind.RESCHEDULED)
+    assert (kept[0], kept[1]["UID"]) == ("REQUEST", one["UID"])
+    assert (gone[0], gone[1]["UID"]) == ("CANCEL", two["UID"])
+    assert gone[1]["SEQUENCE"] > two["SEQUENCE"]
+    assert kept[1]["LOCATION"] == "harbour-1, harbour-2"
+
+
+def test_only_windows_with_hosts_that_are_still_ahead_are_cancelled() -> None:
+    from adapters.test_letters import ended
+
+    (_, _), (_, two) = told(case(), NoticeKind.ANNOUNCED)
+    half = case(PLAN, *ended("harbour-1"), Aborted(reason="x", by="me"))
+    ((_, gone),) = told(half, NoticeKind.CANCELLED)
+    assert gone["UID"] == two["UID"]
+
+
+@pytest.mark.parametrize("kind", [NoticeKind.STARTED, NoticeKind.COMPLETED, NoticeKind.REMINDER])
+def test_other_letters_leave_the_calendar_alone(kind: NoticeKind) -> None:
+    assert told(case(), kind) == []
+
+
+def test_the_chinese_attendee_survives_the_calendar_and_a_room_or_a_broken_name_is_nobody() -> None:
+    event = event_in(calendars(letter_to("wang.fang@lake.example"))[0][1])
+    assert event["ATTENDEE"].params["CN"] == "王芳"
+    assert event["SUMMARY"].startswith("船坞预订 1.6.0 版本升级通知：1 台主机")
+    odd = (Contact("Ops", channel="ops"), Contact("Eve\r\nATTENDEE:x", "eve@lake.example"), *LAKE.contacts)
+    fleet = replace(FLEET, customers={**FLEET.customers, "lake": replace(LAKE, contacts=odd)})
+    of = case(fleet=fleet)
+    (letter, *_) = letters_of(of, [Debt(NoticeKind.ANNOUNCED, "lake", LAKE.contacts)], fleet)
+    assert str(event_in(calendars(letter)[0][1])["ATTENDEE"]) == "mailto:wang.fang@lake.example"
