@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -54,6 +53,7 @@ def notify(
 
 def _preview(workspace: Any, plan: Any, *, to_open: bool, as_json: bool) -> None:
     from liftlock.adapters import terminal
+    from liftlock.adapters.terminal_letters import open_page
     from liftlock.app.previews import preview
 
     made = preview(workspace, plan)
@@ -62,10 +62,8 @@ def _preview(workspace: Any, plan: Any, *, to_open: bool, as_json: bool) -> None
         return
     terminal.console().print(f"Letters, not sent: {made.letters} written; look at them in")
     terminal.console().print(f"  {made.index}", soft_wrap=True)
-    if to_open and sys.stdout.isatty():
-        import webbrowser
-
-        webbrowser.open(made.index.as_uri())
+    if to_open:
+        open_page(made.index)
 
 
 @declared(

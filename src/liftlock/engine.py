@@ -10,19 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
 from threading import Event
 
 from liftlock import ledger, outcome
-from liftlock.errors import HostError, LinkLostError, LockedError
+from liftlock.attempts import Attempts
+from liftlock.errors import LockedError
 from liftlock.ledger import Entry, Fact
 from liftlock.model import (
     Action,
     GateResult,
-    Hop,
     Host,
-    HostResult,
-    Observation,
     Outcome,
     Plan,
     Release,
@@ -48,10 +47,6 @@ from liftlock.rollout import (
     next_step,
 )
 
-BROUGHT_BACK = "brought back as the rollout halted"
-"""The cause of a rollback that only the policy asked for."""
-LOOK_AGAIN = 1.0
-"""Seconds between two looks at a host that is lost or was found unhealthy."""
 NEWS_EVERY = 1.0
 """Seconds after which, at the latest, what others have written is read: a pause, an abort, another controller."""
 
@@ -85,7 +80,9 @@ class Engine:
     def __post_init__(self) -> None:
         self._recorder = Recorder(self.plan, self.store, self.clock, self._told)
         self._in_hand: dict[str, Future[Sequence[Fact]]] = {}
-        self._unsteady: set[str] = set()  # answered badly once in this bake, and well a moment later
+        self._attempts = Attempts(
+            self.plan, self.releases, self.hosts, self.transports, self.clock, self.settled, self.stop
+        )
 
     @property
     def progress(self) -> Progress:
@@ -120,7 +117,7 @@ class Engine:
                     self._start_all(hosts, Action.ROLL_BACK)
                 case Reconcile(hosts):
                     for name in hosts:
-                        self._submit(name, self._look_until_known)
+                        self._submit(name, self._attempts.look_until_known)
                     self._collect()
                 case Wait():
                     self._collect()
@@ -198,13 +195,14 @@ class Engine:
             self.record(ledger.Voided(host=name, attempt=attempt, cause="paused or ended before it began"))
             return False
         ticket = Ticket(self.plan.id, attempt, self.progress.host(name).fence)
-        work = self._upgrade if action is Action.UPGRADE else self._roll_back
-        self._submit(name, lambda name: work(name, ticket))
+        work = self._attempts.upgrade if action is Action.UPGRADE else self._attempts.roll_back
+        self._submit(name, partial(work, ticket=ticket))
         return True
 
-    def _submit(self, name: str, work: Callable[[str], Fact | None]) -> None:
+    def _submit(self, name: str, work: Callable[[Progress, str], Fact | None]) -> None:
         if name not in self._in_hand:
-            self._in_hand[name] = self._pool.submit(lambda: self._verified(work(name)))
+            progress = self.progress
+            self._in_hand[name] = self._pool.submit(lambda: self._verified(work(progress, name)))
 
     def _verified(self, fact: Fact | None) -> Sequence[Fact]:
         """The fact, and what the gates say of a host that is back: only then is its rollback proven."""
@@ -257,130 +255,12 @@ class Engine:
     def _bake(self, step: Bake) -> None:
         """One round of watching a wave: wait, then look at each of its hosts."""
         if step.until is None:
-            self._unsteady.clear()
+            self._attempts.begin_bake()
             self.record(ledger.Baking(wave=step.wave, session=self.session))
             return
         if not self._wait(min(step.until, self.clock.now() + self.plan.policy.watch_every), step):
             return
         over = self.clock.now() >= step.until
         for name in step.hosts:
-            self._submit(name, lambda name: self._watch(name, over=over))
+            self._submit(name, partial(self._attempts.watch, over=over))
         self._finish_hosts_in_hand()
-
-    def _watch(self, name: str, *, over: bool) -> Fact | None:
-        planned, part = self.progress.lineup.planned[name], self.progress.host(name)
-        try:
-            fact = outcome.after_bake(planned, part, self._look(name), over=over)
-            if not isinstance(fact, ledger.Ailing):
-                return fact
-            self.clock.sleep(LOOK_AGAIN)
-            again = outcome.after_bake(planned, part, self._look(name), over=over)
-        except HostError as error:
-            return outcome.after_error(name, part.attempt, error, touched=True)
-        if isinstance(again, ledger.Ailing):
-            return again
-        if name in self._unsteady:
-            return outcome.by_turns(name, fact.cause)
-        self._unsteady.add(name)  # one slow answer is not yet an ailing host, and not yet a success
-        return None
-
-    def _upgrade(self, name: str, ticket: Ticket) -> Fact:
-        """Take one host up its path, hop by hop, then look at it over a fresh connection."""
-        host, transport, releases = self.hosts[name], self._way_to(name), self._releases_of(name)
-        touched, planned = self.progress.host(name).lost_links > 0, self.progress.lineup.planned[name]
-        seen, moved = None, False
-        try:
-            hops = self._hops_left(name, ticket)
-            moved = len(hops) < len(planned.hops)
-            for hop in hops:
-                if unsettled := self._wait_until_settled(name, ticket, hop):
-                    return unsettled
-                release = releases[hop.to_version]
-                answer = transport.upgrade(host, hop.from_version, release, ticket)
-                if answer.result not in {HostResult.SWITCHED, HostResult.ALREADY_CURRENT}:
-                    break
-                moved = moved or answer.result is HostResult.SWITCHED
-                if answer.result is HostResult.SWITCHED and (hop is hops[-1] or release.confirm_within):
-                    seen = transport.confirm(host, ticket)
-                    if not outcome.runs(seen, hop.to_version):
-                        break
-        except HostError as error:
-            return outcome.after_error(name, ticket.attempt, error, touched=touched or moved)
-        return outcome.after_upgrade(name, ticket.attempt, planned.wanted, answer, seen, moved=moved)
-
-    def _way_to(self, name: str) -> Transport:
-        return self.transports[self.plan.product_of(self.progress.lineup.planned[name])]
-
-    def _releases_of(self, name: str) -> Mapping[str, Release]:
-        return self.releases[self.plan.product_of(self.progress.lineup.planned[name])]
-
-    def _look(self, name: str) -> Observation:
-        return self._way_to(name).probe(self.hosts[name])
-
-    def _wait_until_settled(self, name: str, ticket: Ticket, hop: Hop) -> Fact | None:
-        """Wait for background work of the stop the host stands on; a fact when the next hop must not be taken.
-
-        The stop's gate is asked every `watch_every`, as long as the rest still fits the window. The host
-        is healthy on the stop; it needs a person when the gate does not pass in time.
-        """
-        gate, planned = self._gate_of(name, hop), self.progress.lineup.planned[name]
-        if not gate:
-            return None
-        while (judged := self.settled(name, gate)).verdict is not Verdict.PASSED:
-            if self.stop.is_set():
-                return ledger.Voided(host=name, attempt=ticket.attempt, cause=f"interrupted before gate {gate} passed")
-            if self.clock.now() + self.plan.policy.watch_every + planned.needed > planned.window.end:
-                cause = f"gate {gate} {judged.verdict}: {judged.reason}"
-                return outcome.not_settled(name, ticket.attempt, hop.from_version, cause)
-            self.clock.sleep(self.plan.policy.watch_every.total_seconds())
-        return None
-
-    def _may_go_back_within(self, name: str) -> timedelta:
-        """The longest time after which one of the host's releases goes back by itself, unconfirmed."""
-        releases = self._releases_of(name)
-        on_the_way = [releases[hop.to_version] for hop in self.progress.lineup.planned[name].hops]
-        return max((release.confirm_within or timedelta() for release in on_the_way), default=timedelta())
-
-    def _gate_of(self, name: str, hop: Hop) -> str:
-        """The gate that must pass before this hop: named by the hop before it, or by the release the host stands on."""
-        before = [one for one in self.progress.lineup.planned[name].hops if one.to_version == hop.from_version]
-        release = self._releases_of(name).get(hop.from_version)
-        return before[0].settled_gate if before else release.settled_gate if release else ""
-
-    def _hops_left(self, name: str, ticket: Ticket) -> tuple[Hop, ...]:
-        """The host's path, from where it stands now when an earlier attempt got part of the way."""
-        hops = self.progress.lineup.planned[name].hops
-        if ticket.attempt == 1 or len(hops) == 1:
-            return hops
-        installed = self._look(name).installed
-        begun = [place for place, hop in enumerate(hops) if hop.from_version == installed]
-        return hops[begun[0] :] if begun else hops
-
-    def _roll_back(self, name: str, ticket: Ticket) -> Fact:
-        part = self.progress.host(name)
-        origin, why = part.origin, part.cause or BROUGHT_BACK
-        try:
-            answer = self._way_to(name).roll_back(self.hosts[name], origin, ticket)
-        except HostError as error:
-            return outcome.after_error(name, ticket.attempt, error, touched=True)
-        return outcome.after_roll_back(name, ticket.attempt, origin, answer, why)
-
-    def _look_until_known(self, name: str) -> Fact | None:
-        """Look at a lost host until it tells what happened, as long as the policy says; None when interrupted."""
-        planned, part = self.progress.lineup.planned[name], self.progress.host(name)
-        deadline = self.clock.now() + self.plan.policy.reconcile_within + self._may_go_back_within(name)
-        # Found upgraded, it is confirmed in the same breath: it would go back by itself otherwise.
-        ticket, forward = Ticket(self.plan.id, part.attempt, 0), part.action is Action.UPGRADE
-        while True:
-            try:
-                seen = self._way_to(name).confirm(self.hosts[name], ticket) if forward else self._look(name)
-                fact = outcome.after_look(self.plan, planned, part, seen)
-            except HostError as error:
-                fact, unseen = None, error
-            else:
-                unseen = LinkLostError("a phase still runs there")
-            if fact is not None or self.stop.is_set():
-                return fact
-            if self.clock.now() >= deadline:
-                return outcome.never_seen_again(planned, part, unseen)
-            self.clock.sleep(LOOK_AGAIN)

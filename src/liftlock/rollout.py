@@ -21,9 +21,10 @@ The rules, in the order they are asked (each is a test in tests/unit/test_rollou
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache, partial
 
 from liftlock.approval import unapproved
 from liftlock.bounds import Key, is_redundancy
@@ -176,10 +177,11 @@ def _open(plan: Plan, progress: Progress, wave: int, now: datetime) -> OpenWave 
     size = next_wave(plan, remaining=progress.without_outcome, succeeded=succeeded, failed=failed)
     hosts: list[str] = []
     leave: list[tuple[str, Outcome, str]] = []
+    unfree = cache(partial(_unfree, plan, progress, now))
     for name in progress.in_no_wave():
         if len(hosts) == size:
             break
-        if why := _refusal(plan, progress, name, now):
+        if why := _refusal(progress, name, now, unfree):
             leave.append((name, *why))
         else:
             hosts.append(name)
@@ -237,6 +239,7 @@ def _work_on(plan: Plan, progress: Progress, wave: int, now: datetime) -> Step:
     taken: Counter[Key] = Counter()
     held = 0
     behind: list[tuple[str, Outcome, str]] = []
+    unfree = cache(partial(_unfree, plan, progress, now))
     for name in progress.untried(wave):
         if len(start) >= free or held >= _LOOK_AHEAD:
             break
@@ -246,7 +249,7 @@ def _work_on(plan: Plan, progress: Progress, wave: int, now: datetime) -> Step:
         full = _full(progress, name, taken)
         if any(waits for _, waits in full):
             held += 1
-        elif why := _refusal(plan, progress, name, now):
+        elif why := _refusal(progress, name, now, unfree):
             leave.append((name, *why))
         elif now < planned.window.start and "window" not in progress.waived:
             opens.append(planned.window.start)
@@ -254,7 +257,7 @@ def _work_on(plan: Plan, progress: Progress, wave: int, now: datetime) -> Step:
             leave.append((name, Outcome.REFUSED, stranded))
         elif _waits_for_its_turn(progress, planned):
             held += 1
-            behind.append((name, Outcome.REFUSED, "a host that comes first by its role is not through"))
+            behind.append((name, Outcome.REFUSED, "a host that comes first is not through"))
         elif full:
             leave.append((name, Outcome.DEFERRED, f"no other host of {planned.redundancy} stands"))
         else:
@@ -277,18 +280,18 @@ def _work_on(plan: Plan, progress: Progress, wave: int, now: datetime) -> Step:
 
 
 def _stranded(progress: Progress, planned: PlannedHost) -> str:
-    """Why the host cannot go: one of its customer that comes first by its role was not upgraded; else empty."""
+    """Why the host cannot go: one of its customer that comes first was not upgraded; else empty."""
     for first in progress.lineup.forerunners.get(planned.customer, ()):
         part = progress.hosts.get(first.name)
         if first.rank >= planned.rank or part is None or part.outcome is Outcome.ALREADY_CURRENT:
             continue
         if part.standing in _NOT_UPGRADED:
-            return f"{first.name} comes first by its role and was not upgraded: {part.cause or part.outcome}"
+            return f"{first.name} comes first and was not upgraded: {part.cause or part.outcome}"
     return ""
 
 
 def _waits_for_its_turn(progress: Progress, planned: PlannedHost) -> bool:
-    """Whether a host of its customer that comes first by its role is not through yet; switched is through."""
+    """Whether a host of its customer that comes first is not through yet; switched is through."""
     through = {Standing.SWITCHED, Standing.SUCCEEDED, Standing.LEFT_OUT}
     return any(
         first.rank < planned.rank and progress.host(first.name).standing not in through
@@ -296,17 +299,24 @@ def _waits_for_its_turn(progress: Progress, planned: PlannedHost) -> bool:
     )
 
 
-def _refusal(plan: Plan, progress: Progress, name: str, now: datetime) -> tuple[Outcome, str] | None:
+def _unfree(plan: Plan, progress: Progress, now: datetime, customer: str) -> str:
+    """Why none of the customer's hosts may start; empty when they may. Asked once a step for each customer."""
+    if why := unapproved(plan, progress.approved):
+        return f"approval: {why}"
+    told, lead = progress.announced.get(customer), progress.lineup.leads[customer]
+    if "notice" not in progress.waived and (why := untold(plan, customer, lead, told, now)):
+        return f"notice: {why}"
+    asked, agreed = progress.lineup.asked, progress.told.consented
+    if "consent" not in progress.waived and (why := unconsented(plan, customer, asked, agreed)):
+        return f"consent: {why}"
+    return ""
+
+
+def _refusal(progress: Progress, name: str, now: datetime, unfree: Callable[[str], str]) -> tuple[Outcome, str] | None:
     """Why this host must not start, with the outcome that stands for it; None when it may."""
     planned = progress.lineup.planned[name]
-    if why := unapproved(plan, progress.approved):
-        return Outcome.REFUSED, f"approval: {why}"
-    told, lead = progress.announced.get(planned.customer), progress.lineup.leads[planned.customer]
-    if "notice" not in progress.waived and (why := untold(plan, planned.customer, lead, told, now)):
-        return Outcome.REFUSED, f"notice: {why}"
-    asked, agreed = progress.lineup.asked, progress.told.consented
-    if "consent" not in progress.waived and (why := unconsented(plan, planned.customer, asked, agreed)):
-        return Outcome.REFUSED, f"consent: {why}"
+    if why := unfree(planned.customer):
+        return Outcome.REFUSED, why
     if "gate" not in progress.waived and (why := progress.unproven_gate(name)):
         return Outcome.REFUSED, why
     if "window" not in progress.waived and (why := _too_late(planned, now)):
@@ -316,12 +326,12 @@ def _refusal(plan: Plan, progress: Progress, name: str, now: datetime) -> tuple[
 
 def _too_late(planned: PlannedHost, now: datetime) -> str:
     """Why what is left of its window does not do; empty while upgrade and way back fit before its end."""
+    if now < planned.window.end and now + planned.needed <= planned.window.end:
+        return ""
     end = f"{planned.window.end:%Y-%m-%d %H:%M} UTC"
     if now >= planned.window.end:
         return f"its window ended {end}"
-    if now + planned.needed > planned.window.end:
-        return f"its window ends {end}, too soon: upgrade and way back may need {in_words(planned.needed)}"
-    return ""
+    return f"its window ends {end}, too soon: upgrade and way back may need {in_words(planned.needed)}"
 
 
 def _upgraded(progress: Progress, wave: int) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from adapters.announced_plan import (
 from liftlock import ledger as record
 from liftlock.adapters.rendering import environment, local_time, local_window, render, span
 from liftlock.errors import InputError
+from liftlock.feedback import code_of
 from liftlock.ledger import Fact
 from liftlock.model import Action, Manager, NoticeKind, NoticeState, Outcome, Verdict, Window
 from liftlock.notice import Letter
@@ -263,3 +264,13 @@ def test_a_digest_and_an_incident_tell_release_managers_what_to_do_in_their_lang
         assert "budget" in incident.text
         assert "liftlock incident 3f9c2a71 --ack" in incident.text
         assert "lake-1" in incident.html
+
+
+def test_what_is_done_asks_for_a_score_that_the_workspace_knows_again() -> None:
+    of = case(PLAN, *NEWS[NoticeKind.COMPLETED])
+    debt = Debt(NoticeKind.COMPLETED, "harbour", HARBOUR.contacts)
+    asking = replace(writer(of), feedback_key=b"k" * 32).letter("<1@x>", debt, HARBOUR.contacts[0])
+    code = code_of(b"k" * 32, PLAN.id, "harbour")
+    assert f"{code} 5" in asking.text
+    assert f"mailto:support@quayside.example?subject={code}%201" in asking.html
+    assert "HOW WAS IT" not in writer(of).letter("<1@x>", debt, HARBOUR.contacts[0]).text

@@ -23,7 +23,7 @@ LIFTLOCK = (sys.executable, "-m", "liftlock")
 INV = (str(Path(sys.executable).with_name("inv")),)
 TASKS = (
     *("init", "plan", "path", "diff", "approve", "gate", "manual", "notify", "rollout", "rollback", "status", "report"),
-    *("calendar", "lifecycle", "trust", "doctor", "demo"),
+    *("calendar", "lifecycle", "trust", "doctor", "demo", "consent"),
     *("pause", "resume", "abort", "incident"),
 )
 WAIVED = ("--waive", "notice,gate", "--reason", "a test of something else")

@@ -55,7 +55,7 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
             as_said(typed)
             tasks.add(typed.command.line.split()[1])
         assert {host.health()["version"] for host in person.hosts.values()} == {"1.4.0"}
-    assert tasks == set(CONTEXTS) - {"demo"} - OVERVIEWS - STEERING
+    assert tasks == set(CONTEXTS) - {"demo", "consent"} - OVERVIEWS - STEERING
 
 
 def test_planning_does_what_its_page_says(tmp_path: Path) -> None:

@@ -21,8 +21,10 @@ HOSTS = ("raft-1", "raft-2", "raft-3")
 WAIVED = ("--waive", "notice,gate", "--reason", "a test of faults")
 LOOKED_FOR = 10
 """Seconds for which a lost host is looked for: the policy's `reconcile_within`."""
-DEADLINE = LOOKED_FOR + 5
-"""Seconds within which a controller that takes up the work must end: that, and 5 s for the work itself."""
+CONFIRMED_WITHIN = 6
+"""Seconds after which an unconfirmed host goes back by itself; a lost host is looked for that much longer."""
+DEADLINE = LOOKED_FOR + CONFIRMED_WITHIN + 5
+"""Seconds within which a controller that takes up the work must end: those, and 5 s for the work itself."""
 PATIENCE = 60.0
 
 POLICY = {
@@ -106,7 +108,7 @@ class FaultFleet:
         fleet: LoopbackFleet,
         controllers: Controllers,
         bases: Mapping[str, Path] | None = None,
-        confirm_within: str = "1h",
+        confirm_within: int = CONFIRMED_WITHIN,
         place: tuple[str, int] | None = None,
         phase_timeout: str = "20s",
         **policy: str,
@@ -123,7 +125,7 @@ class FaultFleet:
         for base in self.bases.values():
             raft.lay_down(base)
         self.workspace = root / "workspace"
-        raft.offer(self.workspace / "releases", confirm_within)
+        raft.offer(self.workspace / "releases", f"{confirm_within}s")
         self._write_settings(policy, phase_timeout)
         self._write_inventory(place)
         self._prepare("trust", "--yes")
@@ -188,7 +190,9 @@ class FaultFleet:
 
 
 @contextmanager
-def fault_fleet(root: Path, names: Sequence[str] = HOSTS, confirm_within: str = "1h") -> Iterator[FaultFleet]:
+def fault_fleet(
+    root: Path, names: Sequence[str] = HOSTS, confirm_within: int = CONFIRMED_WITHIN
+) -> Iterator[FaultFleet]:
     """A fleet of hosts on the old release, with all it needs; it ends with the block."""
     with ExitStack() as ends:
         controllers = Controllers(environment())

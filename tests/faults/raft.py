@@ -28,7 +28,7 @@ echo "$version" >>"$LIFTLOCK_BASE/restarts"
 while [ -e "$LIFTLOCK_BASE/hold" ]; do sleep 0.02; done
 if [ "$data" != "$version" ]; then
     [ "$version" = {NEW} ] || {{ echo "data of $data cannot be read"; exit 1; }}
-    echo {NEW} >"$LIFTLOCK_BASE/data.new" && mv -f "$LIFTLOCK_BASE/data.new" "$LIFTLOCK_BASE/data"
+    echo {NEW} >"$LIFTLOCK_BASE/data.new" && mv -f "$LIFTLOCK_BASE/data.new" "$LIFTLOCK_BASE/data" || exit 1
 fi
 if [ -e "$LIFTLOCK_BASE/ill" ] && [ "$version" = {NEW} ]; then echo "the raft leaks"; exit 1; fi
 echo "$version" >"$LIFTLOCK_BASE/running.new" && mv -f "$LIFTLOCK_BASE/running.new" "$LIFTLOCK_BASE/running"

@@ -12,6 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from faults.fault_fleet import CONFIRMED_WITHIN, DEADLINE, LOOKED_FOR
+
 PAGE = """\
 # Reliability
 
@@ -36,7 +40,8 @@ every host's `current` every 5 ms.
 | outcomes doubled | **{doubled}** |
 | runs that ended later than the deadline and 5 s | **{stalls}** |
 
-The deadline of a run is 15 s: 10 s for which a lost host is looked for, and 5 s for the work itself.
+The deadline of a run is {deadline} s: {looked_for} s for which a lost host is looked for, {confirmed_within} s more in
+which it may go back by itself, and 5 s for the work.
 
 ## Faults
 
@@ -72,6 +77,9 @@ def make_page(lines: list[dict[str, Any]], now: datetime) -> str:
         left="\n## Not tried here\n\n" + "\n".join(left) + "\n" if left else "",
         share=f"{100 * sums['agreeing'] / sums['outcomes']:.2f} %" if sums["outcomes"] else "no data",
         machine=machine(),
+        deadline=DEADLINE,
+        looked_for=LOOKED_FOR,
+        confirmed_within=CONFIRMED_WITHIN,
         **{name: _number(sums[name]) for name in _FIGURES},
     )  # fmt: skip
 

@@ -17,7 +17,7 @@ from faults.fault_fleet import PATIENCE, FaultFleet, Try
 from faults.results import ROUNDS, record
 from faults.watcher import Watcher, watching
 
-HOST_DISKS = ("size=400k", "size=700k", "size=1000k", "size=1200k", "size=10m,nr_inodes=16", "size=10m,nr_inodes=24")
+HOST_DISKS = ("size=400k", "size=1000k", "size=10m,nr_inodes=16")
 AMPLE = "size=20m,nr_inodes=10000"
 
 
@@ -48,6 +48,7 @@ def fill(folder: Path, left: int = 0) -> Path:
 def test_a_disk_of_a_host_that_is_too_small_is_refused_or_gone_back_from(fleet: FaultFleet) -> None:
     tally, firsts = Tally(), []
     sizes = [f"size={size}k" for size in range(300, 1500, 100)] if ROUNDS else []
+    sizes += [f"size=10m,nr_inodes={inodes}" for inodes in range(12, 120, 12)] if ROUNDS else []
     for options in (*HOST_DISKS, *sizes):
         with fleet.new_try() as one, disk(one.hosts["raft-2"], options):
             raft.lay_down(one.hosts["raft-2"])
@@ -117,7 +118,7 @@ def assert_stopped_for_the_record(one: Try, code: int | None, output: str) -> No
 @pytest.mark.needs("root")
 def test_a_full_disk_under_the_record_stops_before_the_next_host(fleet: FaultFleet, watcher: Watcher) -> None:
     tally, stopped = Tally(), 0
-    rooms = range(0, 120_000, 4096 if ROUNDS else 20_480)
+    rooms = range(0, 120_000, 4096 if ROUNDS else 40_960)
     for room in rooms:
         with fleet.new_try() as one:
             state = one.workspace / ".liftlock"
@@ -143,7 +144,7 @@ def test_a_full_disk_under_the_record_stops_before_the_next_host(fleet: FaultFle
 def test_a_record_that_may_not_grow_stops_before_the_next_host(fleet: FaultFleet, watcher: Watcher) -> None:
     """RLIMIT_FSIZE on the controller: each write beyond it fails."""
     tally, stopped = Tally(), 0
-    limits = range(4096, 140_000, 4096 if ROUNDS else 30_000)
+    limits = range(4096, 140_000, 4096 if ROUNDS else 60_000)
     for limit in limits:
         with fleet.new_try() as one:
             first = one.run(largest_file=limit)

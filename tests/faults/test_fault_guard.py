@@ -20,7 +20,7 @@ ROUNDS_HERE = max(1, ROUNDS)
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultFleet]:
     """Three hosts that go back by themselves unless they are confirmed within a second."""
-    with fault_fleet(tmp_path_factory.mktemp("guard"), confirm_within="1s") as fleet:
+    with fault_fleet(tmp_path_factory.mktemp("guard"), confirm_within=1) as fleet:
         yield fleet
 
 
@@ -39,6 +39,7 @@ def test_a_host_that_nobody_confirms_goes_back_by_itself(impatient: FaultFleet) 
     assert "rolled_back" in tally.ends
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("point", ["marked", "watched", "auto_begin", "auto_end"])
 def test_a_watcher_that_dies_leaves_a_host_that_a_later_look_settles(impatient: FaultFleet, point: str) -> None:
     tally = Tally()

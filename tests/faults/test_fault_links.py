@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from faults.checker import Tally, check, finish
-from faults.fault_fleet import PATIENCE, FaultFleet
+from faults.fault_fleet import DEADLINE, PATIENCE, FaultFleet
 from faults.results import ROUNDS, record
 from faults.watcher import Watcher
 
 WHOLE = 320 * 1024
 """More bytes than one upgrade of a raft sends to a host."""
-CUTS = (100, 1500, 3000, 20_000, 100_000, 250_000)
-"""After so many bytes: in the banner, the key exchange, the login, the program, the artifact, near its end."""
+CUTS = (1500, 20_000, 250_000)
+"""After so many bytes: in the key exchange, in the program, near the end of the artifact."""
 
 
 def test_a_link_that_is_cut_in_mid_conversation_loses_nothing(fleet: FaultFleet, watcher: Watcher) -> None:
@@ -47,7 +47,7 @@ def test_a_host_behind_a_black_hole_is_given_up_in_time(fleet: FaultFleet, watch
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("sent", CUTS[3:])
+@pytest.mark.parametrize("sent", [20_000, 100_000, 250_000])
 def test_a_link_that_goes_silent_in_mid_phase_is_given_up_at_the_deadline(
     fleet: FaultFleet, watcher: Watcher, sent: int
 ) -> None:
@@ -56,7 +56,7 @@ def test_a_link_that_goes_silent_in_mid_phase_is_given_up_at_the_deadline(
     with fleet.new_try() as one:
         one.links["raft-2"].black_after = sent
         first = one.run()
-        assert first.seconds < 20 + 10 + 5, first.output
+        assert first.seconds < 20 + DEADLINE + 5, first.output
         one.links["raft-2"].mend()
         wrong = finish(one, tally) + check(one, tally)
         assert not wrong, "\n".join(wrong)

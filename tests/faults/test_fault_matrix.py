@@ -23,25 +23,20 @@ SOUND: tuple[str, ...] = ()
 ILL = ("raft-2",)
 """The second wave's first host cannot run the new release: the rollout halts, and all hosts go back."""
 SHORT = (
-    ("append.before.opened", 1, "kill", SOUND),
     ("append.after.started", 1, "kill", SOUND),
     ("append.after.started", 2, "term", SOUND),
     ("append.before.switched", 2, "kill", SOUND),
     ("append.after.switched", 1, "cut", SOUND),
-    ("append.after.baking", 2, "kill", SOUND),
     ("append.before.ended", 1, "kill", SOUND),
-    ("upgrade.after", 1, "kill", SOUND),
     ("confirm.before", 1, "kill", SOUND),
     ("upgrade.before", 2, "cut", SOUND),
     ("roll_back.before", 1, "kill", ILL),
     ("roll_back.after", 1, "cut", ILL),
 )
 SHORT_ON_HOST = (
-    ("unpacked", "kill", SOUND),
     ("linked", "kill", SOUND),
     ("restarted", "cut", SOUND),
     ("journal_end", "term", SOUND),
-    ("rolled_back", "kill", ILL),
     ("restored", "kill", ILL),
 )
 NOT_REACHED = {"auto_begin", "auto_end", "pruned"}

@@ -106,6 +106,7 @@ def test_controllers_whose_clocks_differ_by_hours_never_own_a_host_together(
     assert (seen.broken, set(tally.ends)) == (0, {"succeeded"})
 
 
+@pytest.mark.long
 @pytest.mark.needs("libfaketime")
 def test_a_window_is_judged_by_the_clock_that_the_record_has_seen(fleet: FaultFleet, misled: Controllers) -> None:
     """A clock outside the window starts nothing, whatever it believes: at worst the host is refused."""

@@ -660,3 +660,30 @@ def test_a_halted_rollout_leaves_every_host_on_a_known_good_release(scope, upgra
     assert rollout.upgrades("w3h0") == []
     assert rollout.run()[1] is ExitCode.STOPPED, "running again starts nothing"
     assert rollout.upgrades("w3h0") == []
+
+
+def test_without_bake_and_gates_the_look_that_confirmed_is_the_one_at_the_end() -> None:
+    rollout = Rollout(plan_of((1,), policy(bake=timedelta(0))))
+    looked: list[str] = []
+    rollout.hosts.looking = looked.append
+    assert rollout.run()[0] == Done()
+    assert rollout.outcome("w1h0") is Outcome.SUCCEEDED
+    assert looked == ["w1h0"]
+
+
+def test_a_controller_that_takes_over_before_the_end_looks_for_itself() -> None:
+    rollout = Rollout(plan_of((1,), policy(bake=timedelta(0))))
+    looked: list[str] = []
+    rollout.hosts.looking = looked.append
+
+    def dies(fact: Fact) -> None:
+        if isinstance(fact, ledger.Ended):
+            raise LedgerError("the disk is full")
+
+    rollout.record.before = dies
+    with pytest.raises(LedgerError):
+        rollout.run()
+    rollout.record.before = lambda _fact: None
+    rollout.run()
+    assert rollout.outcome("w1h0") is Outcome.SUCCEEDED
+    assert looked == ["w1h0", "w1h0"]

@@ -86,7 +86,7 @@ def test_an_application_whose_database_was_not_upgraded_does_not_go(outcome: Out
     assert step.hosts[0] == (
         "w1h0",
         Outcome.REFUSED,
-        "w1h1 comes first by its role and was not upgraded: health: HTTP 500",
+        "w1h1 comes first and was not upgraded: health: HTTP 500",
     )
 
 

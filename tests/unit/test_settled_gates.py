@@ -49,7 +49,7 @@ class Rollout:
             session="s1",
             controller="test",
             judge=all_pass,
-            settled=self.judge,
+            settled=lambda name, gate: self.judge(name, gate),
         )
 
     def judge(self, name: str, gate: str) -> GateResult:
@@ -100,17 +100,17 @@ def test_a_host_that_stands_on_the_stop_is_asked_before_its_first_hop() -> None:
 def test_told_to_stop_while_it_waits_the_next_run_goes_on_from_the_stop() -> None:
     plan = over_the_stop()
     rollout = Rollout(plan, [Verdict.FAILED])
-    judge = rollout.engine.settled
+    judge = rollout.judge
 
     def stopping(name: str, gate: str) -> GateResult:
         rollout.engine.stop.set()
         return judge(name, gate)
 
-    rollout.engine.settled = stopping
+    rollout.judge = stopping  # type: ignore[method-assign]
     rollout.run()
     assert rollout.record.facts(ledger.Voided)[-1].cause == "interrupted before gate jobs passed"
     rollout.engine.stop.clear()
-    rollout.engine.settled = lambda name, _gate: GateResult(name, Verdict.PASSED)
+    rollout.judge = lambda name, _gate: GateResult(name, Verdict.PASSED)  # type: ignore[method-assign]
     rollout.run()
     assert (rollout.last().outcome, rollout.hosts.hosts["w1h0"].version) == (Outcome.SUCCEEDED, NEW)
     assert [call for call in rollout.hosts.calls if call[0] == "upgrade"] == [("upgrade", "w1h0")] * 2

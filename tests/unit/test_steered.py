@@ -216,7 +216,7 @@ def test_a_host_that_answers_well_and_badly_by_turns_is_neither_rolled_back_nor_
 
 
 def test_a_host_is_no_success_on_a_look_that_needed_a_second_one():
-    rollout = Rollout(plan_of((1,), policy(bake=timedelta(0))))
+    rollout = Rollout(plan_of((1,), policy(bake=timedelta(seconds=1))))
     answers(rollout, "w1h0", "-+-+")
     last, _ = rollout.run()
     assert isinstance(last, Pause)

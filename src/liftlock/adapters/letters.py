@@ -13,6 +13,7 @@ from liftlock.adapters.rendering import render
 from liftlock.difference import What as Changed
 from liftlock.difference import difference
 from liftlock.errors import InputError
+from liftlock.feedback import code_of, links
 from liftlock.model import Catalogue, Contact, Customer, Fleet, NoticeKind, NoticeState, Outcome, Window
 from liftlock.notice import ANNOUNCEMENTS, Attachment, Letter, Share, share
 from liftlock.owed import Case, Debt, is_ahead
@@ -65,7 +66,8 @@ class ChangeNews:
 class Writer:
     """Writes letters about one plan. `manuals` are by customer, the file that goes with its letters first.
 
-    `sender` is an address, with or without a name (`Boathouse <desk@example.com>`). The same input makes the same
+    `sender` is an address, with or without a name (`Boathouse <desk@example.com>`). With a `feedback_key` the letter
+    that tells that all is done asks what the customer thinks of it (`liftlock.feedback`). The same input makes the same
     bytes.
     """
 
@@ -76,6 +78,7 @@ class Writer:
     sender: str
     templates: Environment
     manuals: Mapping[str, Sequence[Attachment]]
+    feedback_key: bytes = b""
 
     def letter(self, message_id: str, debt: Debt, contact: Contact) -> Letter:
         """The news for one recipient. Raises InputError for a template that is missing or wrong, a subject that would
@@ -106,7 +109,8 @@ class Writer:
         _check_zone(customer)
         part = share(plan, customer, self.fleet, *self.catalogues)
         manuals = tuple(self.manuals.get(customer.name, ())) if debt.kind in WITH_MANUAL else ()
-        hosts = self._news(part)
+        hosts, desk = self._news(part), self.vendor.desk(customer.tier)
+        code = code_of(self.feedback_key, plan.id, customer.name) if self.feedback_key and desk.email else ""
         return {
             "share": part,
             "plan": plan,
@@ -116,7 +120,9 @@ class Writer:
             "title": ", ".join(part.titles.values()),
             "goal": ", ".join(part.goals),
             "vendor": self.vendor,
-            "desk": self.vendor.desk(customer.tier),
+            "desk": desk,
+            "code": code,
+            "scores": links(code, desk.email) if code else (),
             "manager": customer.manager,
             "manuals": manuals,
             "manual": manuals[0] if manuals else None,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import webbrowser
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -47,3 +50,9 @@ def show_loop(told: Told | str, plan: Plan) -> None:
     elif told.delivered or told.ambiguous or told.refused:
         console().print("\nNotices:", style="bold")
         show_told(told, plan)
+
+
+def open_page(path: Path) -> None:
+    """Open a page in the browser of whoever sits at the terminal; nothing happens where nobody does."""
+    if sys.stdout.isatty():
+        webbrowser.open(path.absolute().as_uri())

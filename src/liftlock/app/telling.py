@@ -215,6 +215,7 @@ def writer(workspace: Workspace, case: Case, manuals: Mapping[str, Sequence[Atta
     """Who writes letters about the case, with the workspace's templates."""
     from liftlock.adapters.letters import Writer
     from liftlock.adapters.rendering import environment
+    from liftlock.app.reviewing import feedback_key
 
     return Writer(
         case=case,
@@ -224,6 +225,7 @@ def writer(workspace: Workspace, case: Case, manuals: Mapping[str, Sequence[Atta
         sender=_sender(workspace),
         templates=environment(workspace.root),
         manuals=manuals,
+        feedback_key=feedback_key(workspace),
     )
 
 
