@@ -29,7 +29,7 @@ WRAPPER = """\
 printf '%s\\n' "{tool} $*" >>"$LL_STEPS/passed"
 read -r step fault <"$LL_STEPS/wanted"
 [ "$(wc -l <"$LL_STEPS/passed")" -eq "$step" ] || exec {real} "$@"
-end() {{ kill -s KILL -- "-$LL_STEP_SHELL"; }}
+end() {{ kill -s KILL -- "-$LL_STEP_SHELL"; exit 137; }} # a tool of the product outlives the program
 case $fault in
 before) end ;;
 in) {strace} -f -qq -o /dev/null -e trace={calls} -e inject={calls}:signal=KILL:when=1 {real} "$@"; end ;;

@@ -215,6 +215,8 @@ def show_ending(told: dict[str, Any], plan: Plan, logs: Path) -> None:
             f"target {rate['target_percent']} %: {rate['target']}"
         )
     _show_causes(screen, told["causes"])
+    for host, why in told["unpruned"].items():
+        screen.print(Text(f"{host}: old releases could not be removed: {why}"), style=DIM)
     if told["exit_code"]:
         where = f" The hosts' full output is in {logs}" if logs.is_dir() else ""
         screen.print(f"Exit code {told['exit_code']}.{where}", style=DIM, soft_wrap=True)

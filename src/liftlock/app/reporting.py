@@ -52,7 +52,7 @@ def stand(workspace: Workspace, named: str | None) -> list[dict[str, Any]]:
 def ending_document(ending: Ending) -> dict[str, Any]:
     """How a rollout ended, as plain values.
 
-    Keys `plan`, `exit_code`, `end`, `reason`, `outcomes`, `rate`, `causes`, `hosts`.
+    Keys `plan`, `exit_code`, `end`, `reason`, `outcomes`, `rate`, `causes`, `hosts`, `unpruned`.
     """
     end, reason = "verified", ""
     if ending.step is not None:
@@ -67,6 +67,7 @@ def ending_document(ending: Ending) -> dict[str, Any]:
         "rate": rate_of(ending.progress),
         "causes": causes_of(ending.plan, ending.progress),
         "hosts": host_lines(ending),
+        "unpruned": dict(ending.unpruned),
     }
 
 

@@ -7,7 +7,7 @@ import signal
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from liftlock.outcome import runs
 from liftlock.plan_document import to_document
 from liftlock.ports import LedgerStore
 from liftlock.progress import Progress, Standing
-from liftlock.rollout import Step, exit_code
+from liftlock.rollout import Done, Step, exit_code
 
 if TYPE_CHECKING:
     from liftlock.adapters.db import SqlLedger
@@ -45,6 +45,8 @@ class Ending:
     code: ExitCode
     seen: Mapping[str, Observation]
     """What a look found, when the record said that nothing was left to do; else empty."""
+    unpruned: Mapping[str, str] = field(default_factory=dict)
+    """Upgraded hosts on which old releases could not be removed, and why."""
 
 
 def run_gates(
@@ -106,8 +108,16 @@ def roll_out(
         engine.patient, engine.on_pause = patient, on_pause
         with _signals(engine, workspace) as caught:
             step = engine.run()
+            unpruned = _prune(workspace, plan, engine.progress) if isinstance(step, Done) else {}
         code = exit_code(plan, engine.progress, step)
-        return Ending(plan, step, engine.progress, ExitCode(128 + caught[0]) if caught else code, {})
+        return Ending(plan, step, engine.progress, ExitCode(128 + caught[0]) if caught else code, {}, unpruned)
+
+
+def _prune(workspace: Workspace, plan: Plan, progress: Progress) -> dict[str, str]:
+    """Remove old releases from upgraded hosts. What cannot be removed is told, and takes nothing from the upgrade."""
+    from liftlock.app.staging import prune
+
+    return {one.host: one.cause for one in prune(workspace, plan, progress) if not one.well}
 
 
 def roll_back(

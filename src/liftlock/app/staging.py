@@ -1,4 +1,4 @@
-"""What `stage`, `prune` and `unlock` do on hosts beside a rollout: prepare, tidy up, break a lock. Nothing is switched."""
+"""What `stage`, `prune` and `unlock` do on hosts beside a rollout; nothing is switched."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from liftlock.adapters import files
 from liftlock.adapters.artifact import verify_artifact
+from liftlock.app.products import machines
 from liftlock.app.rolling import ensure_recorded
 from liftlock.app.workspace import Workspace, choose, operator
 from liftlock.errors import HostError, InputError, RefusedError
@@ -39,14 +40,17 @@ def stage(
     releases = {product: _by_version(workspace, product) for product in plan.products}
     ways = {
         planned.name: [releases[plan.product_of(planned)][hop.to_version] for hop in planned.hops]
-        for planned in _planned(plan, names)
+        for planned in plan.hosts
+        if not names or planned.name in names
     }
     for release in {release.artifact.path: release for way in ways.values() for release in way}.values():
         verify_artifact(release.artifact)
     with workspace.held(plan), workspace.ledger() as ledger:
         ensure_recorded(ledger, plan, workspace)
         if changed := workspace.check_inputs(plan, Progress.of(plan).with_entries(ledger.entries(plan.id)).inputs):
-            raise RefusedError(f"plan {plan.id[:8]} was made from other files: {', '.join(changed)} changed; plan again")
+            raise RefusedError(
+                f"plan {plan.id[:8]} was made from other files: {', '.join(changed)} changed; plan again"
+            )
 
         def work(planned: PlannedHost, host: Host) -> HostWork:
             transport = _transport(workspace, plan, planned)
@@ -65,7 +69,7 @@ def stage(
 def prune(
     workspace: Workspace, plan: Plan, progress: Progress, on_done: Callable[[HostWork], None] = lambda _: None
 ) -> list[HostWork]:
-    """Remove old releases from the plan's upgraded hosts, as many as their product says; never what a way back needs."""
+    """Remove old releases from the plan's upgraded hosts, as their product says; never what a way back needs."""
     upgraded = [name for name in progress.lineup.order if progress.host(name).standing is Standing.SUCCEEDED]
 
     def work(planned: PlannedHost, host: Host) -> HostWork:
@@ -110,27 +114,18 @@ def _on_each(
     on_done: Callable[[HostWork], None],
 ) -> list[HostWork]:
     """Do the work on several hosts at once, as many as the policy allows; one that is not reached stops nobody else."""
-    planned = _planned(plan, names)
-    fleet = workspace.fleet(plan.fleet)
-    machines = {host.name: host for host in choose(fleet, sorted({host.machine for host in planned}))}
+    hosts = machines(workspace, plan, names)
 
-    def one(host: PlannedHost) -> HostWork:
+    def one(planned: PlannedHost) -> HostWork:
         try:
-            done = work(host, machines[host.machine].of(plan.product_of(host)))
+            done = work(planned, hosts[planned.name])
         except HostError as error:
-            done = HostWork(host.name, False, cause=error.cause, detail=error.detail)
+            done = HostWork(planned.name, False, cause=error.cause, detail=error.detail)
         on_done(done)
         return done
 
     with ThreadPoolExecutor(plan.policy.concurrency) as pool:
-        return list(pool.map(one, planned))
-
-
-def _planned(plan: Plan, names: Sequence[str]) -> list[PlannedHost]:
-    known = {host.name for host in plan.hosts}
-    if unknown := [name for name in names if name not in known]:
-        raise InputError(f"plan {plan.id[:8]} has no host {', '.join(unknown)}; it has {', '.join(sorted(known))}")
-    return [host for host in plan.hosts if not names or host.name in names]
+        return list(pool.map(one, (host for host in plan.hosts if host.name in hosts)))
 
 
 def _by_version(workspace: Workspace, product: str) -> dict[str, Release]:

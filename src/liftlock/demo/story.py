@@ -155,8 +155,9 @@ def _closing(teller: Teller, root: Path, hosts: dict[str, DemoHost], seconds: fl
         teller.ask("manual", teller.newest_plan("1.5.0"))
         manuals = sorted((teller.workspace / "out").glob("*/manuals/*.pdf"))
     letters = sorted((root / "mail").glob("*.eml"))
+    completed = [path for path in letters if "1.5.0" in path.name][-1]
     pick = [next(path for path in manuals if path.stem.endswith(language)) for language in ("en", "zh-CN")]
-    files = [teller.workspace / "out" / "report.html", json_file, *pick, letters[0], letters[-1]]
+    files = [teller.workspace / "out" / "report.html", json_file, *pick, letters[0], completed, letters[-1]]
     teller.head(f"Done in {seconds:.0f} s on {len(hosts)} hosts. Open these:")
     for path in files:
         teller.say(f"  {path}")

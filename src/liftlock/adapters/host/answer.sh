@@ -14,13 +14,13 @@
 set -u
 umask 022
 trap '' HUP INT PIPE
-trap 'rm -f "$part"' EXIT
+trap '[ -z "$part" ] || rm -f "$part"' EXIT
 exec 2>&1
 PATH=$PATH:/usr/sbin:/sbin
 newline='
 '
 state=$LL_BASE/.liftlock log=/dev/null program=${1-}
-problem='' tools='' installed='' running='' asked='' touched='' part='' to=$LL_TO from='' saved='' answer=''
+problem='' tools='' installed='' running='' asked='' touched='' part='' to=$LL_TO from='' saved='' answer='' journaled=''
 
 say() { # say <key> <value>: one frame; control bytes and length are no way out of it
     value=$2
@@ -32,8 +32,9 @@ say() { # say <key> <value>: one frame; control bytes and length are no way out 
 finish() { # finish <result> [cause] [detail]: answer and end
     say result "$1" && say cause "${2-}" && say detail "${3-}"
     if [ -n "$asked" ]; then say version "$running"; else say version "$installed"; fi
-    tail -c 65536 "$log" | tail -n 100 | tr -d '\000-\011\013-\037\177' |
-        awk -v frame="LL1 $LL_NONCE log=" '{ print frame substr($0, 1, 1000) }' 2>/dev/null
+    tail -c 65536 "$log" | tr -d '\000-\011\013-\037\177' | awk -v frame="LL1 $LL_NONCE log=" '
+    { last[NR % 100] = substr($0, 1, 1000) }
+    END { for (n = NR < 100 ? 1 : NR - 99; n <= NR; n++) print frame last[n % 100] }' 2>/dev/null
     say end 1
     exit 0
 }

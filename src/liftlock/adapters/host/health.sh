@@ -5,7 +5,7 @@
 ask_url() { # ask_url <seconds>: prints the body and, as the last line, the HTTP status; 000 when it is not whole
     unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
     if has curl; then
-        timeout -k 1 "$(($1 + 1))" curl -q -g -s -m "$1" -w '\n%{http_code}' --url "$LL_HEALTH_URL" || printf '\n000'
+        curl -q -g -s -m "$1" -w '\n%{http_code}' --url "$LL_HEALTH_URL" || printf '\n000'
     elif has wget; then
         exec 3>&1
         code=$(timeout -k 1 "$1" wget -q -S -O - "$LL_HEALTH_URL" 2>&1 >&3 3>&-)

@@ -3,7 +3,10 @@
 # One phase at a time: the lock and who holds it, the fence that outdates older controllers, and the journal.
 
 open_lock() { # fails where nothing can be written
-    (umask 077 && mkdir -p "$state/incoming" "$state/staged" && true >>"$state/lock") && exec 9>>"$state/lock"
+    if [ ! -d "$state/incoming" ] || [ ! -d "$state/staged" ]; then
+        (umask 077 && mkdir -p "$state/incoming" "$state/staged") || return 1
+    fi
+    true >>"$state/lock" && exec 9>>"$state/lock" # the failure of exec alone would end the shell
 }
 
 lock() { # fails while somebody else holds it; a probe holds it for an instant, therefore more than one try
@@ -63,8 +66,9 @@ write() { # write <file of .liftlock> <line>: durably, whole or not at all
     printf '%s\n' "$2" >"$state/$1.new" && flush "$state/$1.new" && mv -f "$state/$1.new" "$state/$1" && flush "$state"
 }
 
-journal() { # journal <state of this phase>; a line cut off by a crash is ended first
-    [ -z "$(tail -c 1 "$state/journal" 2>/dev/null)" ] || echo >>"$state/journal"
+journal() { # journal <state of this phase>; a line that a crash has cut off is ended first
+    [ -n "$journaled" ] || [ -z "$(tail -c 1 "$state/journal" 2>/dev/null)" ] || echo >>"$state/journal"
+    journaled=1
     printf '%s %s %s %s\n' "$LL_PLAN" "$LL_ATTEMPT" "$LL_PHASE" "$1" >>"$state/journal" && flush "$state/journal"
 }
 

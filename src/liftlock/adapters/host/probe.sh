@@ -31,11 +31,12 @@ tell_findings() {
     say missing_tools "$missing"
     say busy "$busy"
     say unconfirmed "$unconfirmed"
-    say staged "$(list_staged)"
+    list_staged
+    say staged "$lying"
     plan='' attempt='' phase='' step=''
     # Only the first words of the last line: a beginning tells the versions, too.
     read -r plan attempt phase step _ <<END
-$(tail -c 1000 "$state/journal" 2>/dev/null | tail -n 1)
+$(tail -n 1 "$state/journal" 2>/dev/null)
 END
     line="$plan $attempt $phase $step"
     while [ "$line" != "${line% }" ]; do line=${line% }; done
@@ -44,10 +45,11 @@ END
     say end 1
 }
 
-list_staged() { # the versions that lie here, verified
+list_staged() { # sets lying: the versions that lie here, verified
+    lying=''
     for mark in "$state/staged"/*; do
         version=${mark##*/}
-        ! is_name "$version" || ! method_has "$version" || printf '%s ' "$version"
+        ! is_name "$version" || ! method_has "$version" || lying="$lying $version"
     done
 }
 

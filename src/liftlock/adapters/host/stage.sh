@@ -2,7 +2,10 @@
 #
 # Phase stage: the release lies on the host, verified, and nothing is switched.
 
-verified() { [ "$(sha256sum <"$1" | head -c 64)" = "$LL_SHA256" ]; } # verified <file>: whether it is the artifact
+verified() { # verified <file>: whether it is the artifact
+    sha256=$(sha256sum <"$1")
+    [ "${sha256%% *}" = "$LL_SHA256" ]
+}
 refuse_unless_staged() { staged || refuse 'not staged' "$LL_TO"; }
 staged() {
     sha256=''
@@ -14,17 +17,23 @@ receive() { # receive <file>: the artifact from stdin, under its name only once 
     wanted=$((LL_LENGTH * 3))
     [ "${free_bytes:-$wanted}" -ge "$wanted" ] || refuse 'not enough space' "$wanted bytes needed, $free_bytes free"
     [ "${free_inodes:-100}" -ge 100 ] || refuse 'not enough inodes' "$free_inodes free"
-    rm -f "$state/incoming"/.part.*
-    part=$(mktemp "$state/incoming/.part.XXXXXX") || refuse_write "$state/incoming"
+    clear_away "$state/incoming"/.part.*
+    part=$state/incoming/.part.$$
+    true >"$part" || refuse_write "$state/incoming"
     say need "$LL_LENGTH"
     limit
     timeout -k 5 "$seconds" head -c "$LL_LENGTH" >"$part" 9>&-
-    size=$(($(wc -c <"$part")))
-    [ "$size" -eq "$LL_LENGTH" ] || refuse 'upload incomplete' "$size of $LL_LENGTH bytes"
-    verified "$part" || refuse 'sha256 does not match'
+    verified "$part" || refuse_upload
     flush "$part"
     mv -f "$part" "$1" || refuse_write "$1"
+    part=''
     reached received
+}
+
+refuse_upload() {
+    size=$(($(wc -c <"$part")))
+    [ "$size" -eq "$LL_LENGTH" ] || refuse 'upload incomplete' "$size of $LL_LENGTH bytes"
+    refuse 'sha256 does not match'
 }
 
 stage() {
@@ -32,7 +41,7 @@ stage() {
     [ "$installed" != "$LL_TO" ] || refuse 'the release is current'
     artifact=$state/incoming/$LL_SHA256
     if [ -f "$artifact" ] && verified "$artifact"; then say have 1; else receive "$artifact"; fi
-    rm -f "$state/staged/$LL_TO"
+    clear_away "$state/staged/$LL_TO"
     method_stage "$artifact" || refuse "$problem" "$(last_lines)"
     reached unpacked
     write "staged/$LL_TO" "$LL_SHA256" || refuse_write "$state/staged"

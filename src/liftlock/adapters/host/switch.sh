@@ -51,7 +51,7 @@ switch() {
         journal switched
         reached journal_end
         method_prune
-        rm -f "$state/incoming"/*
+        clear_away "$state/incoming"/*
         finish switched
     fi
     cause=$problem detail=$(last_lines)

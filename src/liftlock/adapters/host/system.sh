@@ -21,12 +21,14 @@ find_missing_tools() { # sets missing
     missing=''
     method_tools || return 1
     [ -z "$LL_CONFIRM_WITHIN" ] || tools="$tools setsid"
-    for tool in awk cat chmod date df flock head ln ls mkdir mktemp mv readlink rm sed sha256sum sleep sync tail \
+    for tool in awk cat date df flock head ln ls mkdir mv readlink rm sed sha256sum sleep sync tail \
         timeout tr wc $tools; do
         has "$tool" || missing="$missing $tool"
     done
-    case $(mv --help 2>&1) in *-T*) ;; *) missing="$missing mv-T" ;; esac
-    ! has timeout || timeout -k 1 5 true 2>/dev/null || missing="$missing timeout-k"
+    if [ "$LL_PHASE" = probe ]; then
+        case $(mv --help 2>&1) in *-T*) ;; *) missing="$missing mv-T" ;; esac
+        ! has timeout || timeout -k 1 5 true 2>/dev/null || missing="$missing timeout-k"
+    fi
     [ -z "$LL_HEALTH_URL" ] || has curl || has wget || has python3 || missing="$missing curl"
     [ -z "$LL_HEALTH_TCP" ] || has curl || has bash || has python3 || has nc || missing="$missing nc"
     missing=${missing# }
@@ -35,8 +37,22 @@ find_missing_tools() { # sets missing
 measure() { # sets free_bytes and free_inodes of the filesystem of the base; empty where it cannot be told
     place=$LL_BASE
     while [ ! -d "$place" ]; do place=${place%/*} && place=${place:-/}; done
-    free_bytes=$(df -Pk "$place" 2>/dev/null | awk 'NR == 2 && $4 ~ /^[0-9]+$/ { printf "%.0f", $4 * 1024 }')
-    free_inodes=$(df -Pi "$place" 2>/dev/null | awk 'NR == 2 && $2 > 0 && $4 ~ /^[0-9]+$/ { print $4 }')
+    free_bytes='' free_inodes=''
+    read_free "$(df -Pk "$place" 2>/dev/null)" && free_bytes=$((free * 1024))
+    read_free "$(df -Pi "$place" 2>/dev/null)" && [ "$all" != 0 ] && free_inodes=$free
+}
+
+read_free() { # read_free <what df printed>: sets all and free
+    read -r _ all _ free _ <<END
+${1##*"$newline"}
+END
+    is_number "$free"
+}
+
+clear_away() { # clear_away <path>...: what of it is there
+    for path; do
+        if [ -e "$path" ] || [ -L "$path" ]; then rm -rf "$path"; fi
+    done
 }
 
 refuse_write() { # refuse_write <path>: why it cannot be written

@@ -37,10 +37,9 @@ method_has() { # method_has <version>: whether that release is on the host
 }
 
 method_stage() { # method_stage <file>: make the verified artifact the release LL_TO, whole or not at all
-    mkdir -p "$LL_BASE/releases" || { problem='releases not writable' && return 1; }
-    rm -rf "$LL_BASE/releases"/.unpack.*
-    unpacked=$(mktemp -d "$LL_BASE/releases/.unpack.XXXXXX") || { problem='releases not writable' && return 1; }
-    chmod 755 "$unpacked"
+    clear_away "$LL_BASE/releases"/.unpack.*
+    unpacked=$LL_BASE/releases/.unpack.$$
+    mkdir -p "$unpacked" || { problem='releases not writable' && return 1; }
     if ! unpack "$1" >>"$log" 2>&1; then
         rm -rf "$unpacked"
         problem='unpack failed'
@@ -50,7 +49,7 @@ method_stage() { # method_stage <file>: make the verified artifact the release L
     fi
     flush_filesystem "$unpacked"
     # What stands there now was never finished, and is not current: stage() saw to that.
-    rm -rf "$LL_BASE/releases/$LL_TO"
+    clear_away "$LL_BASE/releases/$LL_TO"
     mv -fT "$unpacked" "$LL_BASE/releases/$LL_TO" || { problem='releases not writable' && return 1; }
 }
 
@@ -60,16 +59,13 @@ unpack() { # unpack <file>, into $unpacked, as far as the phase's time allows
     *.gz | *.tgz) set -- -z "$@" ;;
     *.xz) set -- -J "$@" ;;
     esac
-    case $(tar --version 2>&1) in
-    *GNU* | *bsdtar*) set -- --no-same-owner --no-same-permissions "$@" ;;
-    *) set -- -o --no-same-permissions "$@" ;;
-    esac
     limit
-    timeout -k 5 "$seconds" tar "$@" </dev/null 9>&- # busybox timeout leaves a child that would keep the lock
+    # The owner is who runs this: -o means so to every tar that unpacks.
+    timeout -k 5 "$seconds" tar -o --no-same-permissions "$@" </dev/null 9>&- # busybox timeout leaves a child that would keep the lock
 }
 
 method_activate() { # method_activate <version>: one rename makes it current
-    rm -f "$state/link"
+    clear_away "$state/link"
     ln -s "releases/$1" "$state/link" || { problem='activate: the link cannot be made' && return 1; }
     reached linked
     mv -fT "$state/link" "$LL_BASE/current" || { problem='activate: the link cannot be set' && return 1; }
@@ -85,7 +81,7 @@ method_roll_back() { # method_roll_back <version>: make it current again; empty:
 }
 
 method_prune() { # remove what nobody needs after a switch; releases stay, they are the way back
-    rm -rf "$LL_BASE/releases"/.unpack.*
+    clear_away "$LL_BASE/releases"/.unpack.*
 }
 
 method_remove() { # method_remove <version>: whole or not at all; what a crash leaves of it, method_prune removes
