@@ -29,6 +29,7 @@ CONTEXTS: dict[str, ParserContext] = {str(context.name): context for context in 
 TASKS_PAGE = page("docs/tasks.md")
 OVERVIEWS = {"path", "diff", "approve", "calendar", "lifecycle"}
 """Tasks that the page on planning shows, the tutorial does not."""
+HOST_CARE = {"stage", "unlock"}
 STEERING = {"pause", "resume", "abort", "incident"}
 """Tasks that the page on rollouts shows."""
 OF_EACH_KIND = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.heading)
@@ -55,7 +56,7 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
             as_said(typed)
             tasks.add(typed.command.line.split()[1])
         assert {host.health()["version"] for host in person.hosts.values()} == {"1.4.0"}
-    assert tasks == set(CONTEXTS) - {"demo", "consent"} - OVERVIEWS - STEERING
+    assert tasks == set(CONTEXTS) - {"demo", "consent", "feedback"} - OVERVIEWS - STEERING - HOST_CARE
 
 
 def test_planning_does_what_its_page_says(tmp_path: Path) -> None:

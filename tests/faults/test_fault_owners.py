@@ -106,6 +106,24 @@ def test_controllers_whose_clocks_differ_by_hours_never_own_a_host_together(
     assert (seen.broken, set(tally.ends)) == (0, {"succeeded"})
 
 
+@pytest.mark.needs("libfaketime")
+def test_a_controller_with_a_wrong_clock_does_not_shut_out_the_next(
+    fleet: FaultFleet, watcher: Watcher, misled: Controllers
+) -> None:
+    """What it upgraded must still go back when the rollout halts: the fence follows the record, not the clock."""
+    tally = Tally()
+    for _ in range(ROUNDS_HERE):
+        with fleet.new_try("raft-2") as one:
+            fault = {"LIFTLOCK_TEST_FAILPOINTS": "1", "LIFTLOCK_FAILPOINT": "append.after.ended:kill"}
+            one.start("rollout", one.plan, *ANY_TIME, controllers=misled, **fault).wait(PATIENCE)
+            assert raft.look_at(one.hosts["raft-1"]).running == raft.NEW
+            wrong = finish(one, tally) + check(one, tally)
+            assert not wrong, "\n".join(wrong)
+    seen = watcher.seen()
+    record("Host upgraded by a clock two hours off, brought back by a right one", tally.seen(), tally, seen)
+    assert (seen.broken, set(tally.ends)) == (0, {"rolled_back"})
+
+
 @pytest.mark.long
 @pytest.mark.needs("libfaketime")
 def test_a_window_is_judged_by_the_clock_that_the_record_has_seen(fleet: FaultFleet, misled: Controllers) -> None:

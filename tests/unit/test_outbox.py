@@ -117,8 +117,11 @@ def told(*facts: Fact) -> Told:
 def test_a_customer_is_told_since_the_first_letter_that_announced_the_plan_or_that_it_is_another() -> None:
     again = NoticeKind.RESCHEDULED
     assert dict(told(queued(), SENDS, delivered(FAILED)).since) == {}
-    assert dict(told(queued(kind=NoticeKind.REMINDER), delivered(SENT, kind=NoticeKind.REMINDER)).since) == {}
-    assert dict(told(queued(), delivered(SENT), delivered(SENT, "<b@x>")).since) == {"harbour": NOON + timedelta(hours=1)}
+    reminder = NoticeKind.REMINDER
+    assert dict(told(queued(kind=reminder), delivered(SENT, kind=reminder)).since) == {}
+    assert dict(told(queued(), delivered(SENT), delivered(SENT, "<b@x>")).since) == {
+        "harbour": NOON + timedelta(hours=1)
+    }
     assert dict(told(queued(kind=again), delivered(SENT, kind=again)).since) == {"harbour": NOON + timedelta(hours=1)}
     assert dict(told(queued(), SENDS, Finished(), settled(SENT)).since) == {"harbour": NOON + timedelta(hours=1)}
     assert dict(told(queued(), SENDS, settled(FAILED)).since) == {}

@@ -63,7 +63,8 @@ prepare() { # look first where nothing of ours is yet, and in any case once the 
 }
 
 write() { # write <file of .liftlock> <line>: durably, whole or not at all
-    printf '%s\n' "$2" >"$state/$1.new" && flush "$state/$1.new" && mv -f "$state/$1.new" "$state/$1" && flush "$state"
+    place=$state/$1
+    printf '%s\n' "$2" >"$state/new" && flush "$state/new" && mv -f "$state/new" "$place" && flush "${place%/*}"
 }
 
 journal() { # journal <state of this phase>; a line that a crash has cut off is ended first

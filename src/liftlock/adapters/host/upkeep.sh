@@ -31,12 +31,12 @@ previous_of() { # previous_of <version>: what ran before it was last installed
         END { print before }' "$state/journal" 2>/dev/null
 }
 
-remove() { # remove <version>, its artifact and what was noted of it
+remove() { # remove <version> and its artifact; that data is of it, or above it, stays noted
     sha256=''
     read -r sha256 <"$state/staged/$1" || :
     method_remove "$1" || return 1
     ! is_sha256 "$sha256" || rm -f "$state/incoming/$sha256"
-    rm -f "$state/irreversible/$1" "$state/staged/$1"
+    rm -f "$state/staged/$1"
 }
 
 unlock() { # end the phase that holds the lock, and outdate its controller
