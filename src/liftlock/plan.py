@@ -11,7 +11,7 @@ from liftlock.bounds import with_stand_ins
 from liftlock.candidates import Target, asked_for, candidates, installed, running
 from liftlock.document import garbage_collection_resting
 from liftlock.errors import InputError
-from liftlock.model import Exclusion, Fleet, Host, Plan, PlannedHost, Policy, Prior
+from liftlock.model import Exclusion, Fleet, Host, Plan, PlannedHost, Policy, Prior, Release
 from liftlock.needs import Installed, Needs
 from liftlock.path import find_release
 from liftlock.plan_document import plan_id
@@ -90,6 +90,8 @@ def make_plan(
     ]
     timed = _settled(draft, judged, _Setting(fleet, targets, _needs(targets, there, draft), openings))
     approvals = max(approvers_needed(policy.approvals, kind, len(timed.hosts)) for kind in kinds)
+    if any(not release.reversible for _, release in _passed(targets, timed)):
+        approvals = max(approvals, 1)  # no way back but the backup: somebody must have said yes to that
     plan = replace(timed, approvals=approvals, estimates=_estimates(targets, timed))
     return replace(plan, id=plan_id(plan))
 
@@ -174,19 +176,22 @@ def _may_go(
         going = [host for host in going if host.name not in left_out]
 
 
+def _passed(targets: Mapping[str, Target], plan: Plan) -> list[tuple[str, Release]]:
+    """Every release on the way of a planned host, with its product."""
+    paths = {(host.product, id(host.hops)): host for host in plan.hosts}
+    passed = {(plan.product_of(host), hop.to_version) for host in paths.values() for hop in host.hops}
+    releases = ((product, one) for product in plan.products for one in targets[product].catalogue.releases)
+    return [(product, release) for product, release in releases if (product, release.version) in passed]
+
+
 def _estimates(targets: Mapping[str, Target], plan: Plan) -> dict[str, str]:
     """For every version on the way of a planned host, how long its hop is expected to take, and by what.
 
     Versions of the plan's further products stand behind the product's name.
     """
-    paths = {(host.product, id(host.hops)): host for host in plan.hosts}
-    passed = {(plan.product_of(host), hop.to_version) for host in paths.values() for hop in host.hops}
     estimates = {}
-    for product in plan.products:
-        target, prefix = targets[product], "" if product == plan.product else f"{product} "
-        for release in target.catalogue.releases:
-            if (product, release.version) in passed:
-                taken = target.durations.get(release.version)
-                by = f"{in_words(taken)} by the record" if taken else f"{in_words(release.expected)} by its manifest"
-                estimates[f"{prefix}{release.version}"] = by
+    for product, release in _passed(targets, plan):
+        taken = targets[product].durations.get(release.version)
+        by = f"{in_words(taken)} by the record" if taken else f"{in_words(release.expected)} by its manifest"
+        estimates[f"{'' if product == plan.product else f'{product} '}{release.version}"] = by
     return estimates

@@ -19,8 +19,8 @@ from faults.fault_fleet import CONFIRMED_WITHIN, DEADLINE, LOOKED_FOR
 PAGE = """\
 # Reliability
 
-What rollouts and their record do when things break, as measured on {day}. `make faults` wrote this page; nothing in it
-was written by hand.
+What rollouts and their record do when things break, as measured on {day}. This page was written by `make faults`, and
+nothing in it by hand.
 
 Real `sshd` hosts run a small product that changes its data with its release, so that the old release cannot run on new
 data. One fault strikes each try. Then the same command runs again until it ends, and a checker compares the record with
@@ -40,8 +40,8 @@ every host's `current` every 5 ms.
 | outcomes doubled | **{doubled}** |
 | runs that ended later than the deadline and 5 s | **{stalls}** |
 
-The deadline of a run is {deadline} s: {looked_for} s for which a lost host is looked for, {confirmed_within} s more in
-which it may go back by itself, and 5 s for the work.
+The deadline of a run is {deadline} s: {looked_for} s for which a lost host is looked for, {confirmed_within} s more in which it may go back by
+itself, and 5 s for the work.
 
 ## Faults
 

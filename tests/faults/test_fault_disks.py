@@ -118,7 +118,7 @@ def assert_stopped_for_the_record(one: Try, code: int | None, output: str) -> No
 @pytest.mark.needs("root")
 def test_a_full_disk_under_the_record_stops_before_the_next_host(fleet: FaultFleet, watcher: Watcher) -> None:
     tally, stopped = Tally(), 0
-    rooms = range(0, 120_000, 4096 if ROUNDS else 40_960)
+    rooms = range(0, 300_000, 8192 if ROUNDS else 140_000)
     for room in rooms:
         with fleet.new_try() as one:
             state = one.workspace / ".liftlock"
@@ -144,7 +144,7 @@ def test_a_full_disk_under_the_record_stops_before_the_next_host(fleet: FaultFle
 def test_a_record_that_may_not_grow_stops_before_the_next_host(fleet: FaultFleet, watcher: Watcher) -> None:
     """RLIMIT_FSIZE on the controller: each write beyond it fails."""
     tally, stopped = Tally(), 0
-    limits = range(4096, 140_000, 4096 if ROUNDS else 60_000)
+    limits = range(4096, 300_000, 8192 if ROUNDS else 140_000)
     for limit in limits:
         with fleet.new_try() as one:
             first = one.run(largest_file=limit)

@@ -204,6 +204,15 @@ def test_a_wave_that_is_neither_count_nor_share_is_refused(wave: str) -> None:
         plan_of_many(2, Policy(waves=(wave,)))
 
 
+def test_a_release_without_a_way_back_but_the_backup_needs_somebodys_word() -> None:
+    last = replace(CATALOGUE.releases[2], reversible=False, backup=True)
+    catalogue = replace(CATALOGUE, releases=(*CATALOGUE.releases[:2], last, CATALOGUE.releases[3]))
+    host, observed = Host("m1", "mill", "::1"), {"m1": seen("m1")}
+    assert make_plan(Target(catalogue, "1.5.0", observed), fleet(host), Policy(), {}, NOW).approvals == 1
+    assert make_plan(Target(catalogue, "1.6.0", observed), fleet(host), Policy(), {}, NOW).approvals == 0, "not passed"
+    assert make_plan(Target(CATALOGUE, "1.5.0", observed), fleet(host), Policy(), {}, NOW).approvals == 0
+
+
 def test_asking_for_customers_and_hosts_narrows_the_plan() -> None:
     both = fleet(
         Host("m1", "mill", "::1"),
