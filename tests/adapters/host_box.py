@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.client
 import io
 import os
 import shlex
@@ -149,7 +150,7 @@ class Box:
         try:
             with urllib.request.urlopen(self.url, timeout=5) as response:
                 return response.read()
-        except OSError:
+        except (OSError, http.client.HTTPException):  # it may be ended while it answers
             return None
 
     def point_current_at(self, target: str) -> None:

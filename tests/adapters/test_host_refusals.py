@@ -191,7 +191,7 @@ def test_health_is_asked_with_whatever_the_host_has(box: Box, tmp_path: Path, mi
     box.artifact = archive(NEW, "trickle")
     assert box.run("upgrade", LL_HEALTH_DEADLINE="2").values["cause"] == "health: no answer"
     box.artifact = archive(NEW, "broken")
-    assert box.run("upgrade", LL_HEALTH_DEADLINE="2").values["cause"] == "health: HTTP 500"
+    assert box.run("upgrade", LL_HEALTH_DEADLINE="4").values["cause"] == "health: HTTP 500"
     box.artifact = archive(NEW)
     assert box.run("upgrade").values["result"] == "switched"
 
