@@ -1,7 +1,8 @@
 """Approvals: how many people must agree to a plan before its first host, and who has. Pure.
 
-The policy's rules ask by release kind and number of planned hosts; of the rules that apply, the one with
-the most approvers counts. A plan that installs a release which is not reversible needs at least one. An approval is given to one very plan: a plan made again starts from none.
+The policy's rules ask by release kind and number of planned hosts; of the rules that apply, the one with the most
+approvers counts. A plan that installs a release which is not reversible needs at least one. An approval is given to one
+very plan: a plan made again starts from none.
 """
 
 from __future__ import annotations

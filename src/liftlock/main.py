@@ -17,8 +17,8 @@ from invoke import Collection, Exit, ParseError, Program
 from invoke.parser import Parser, ParserContext
 
 from liftlock import __version__
-from liftlock.declare import print_error
 from liftlock.errors import ExitCode
+from liftlock.tasks.declare import print_error
 
 KEPT = {"complete", "debug", "help", "list", "list-depth", "list-format", "print-completion-script", "version"}
 """Invoke's own options that mean something here, and that the help shows."""

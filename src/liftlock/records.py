@@ -35,10 +35,10 @@ from liftlock.wording import printable
 
 @dataclass(frozen=True, slots=True)
 class HostRecord:
-    """What became of one host in one plan; `host` is its name there, `<host>/<product>` for the plan's further products.
+    """What became of one host in one plan; `host` is its name there, `<host>/<product>` for further products.
 
-    `version` is what the plan takes the product to, `observed` the one seen last on the host. `wave` is None for hosts that
-    the plan left out; by evidence it is the one foretold until its own is opened. `outcome` None means
+    `version` is what the plan takes the product to, `observed` the one seen last on the host. `wave` is None for hosts
+    that the plan left out; by evidence it is the one foretold until its own is opened. `outcome` None means
     pending. `at` is when the last entry spoke of the host, `seconds` the length of its last attempt,
     `attempts` how many were started, voided ones not counted. `brought_back` says that nothing was wrong
     with it when it was rolled back: it went back with its rollout, or at an operator's word. Causes and

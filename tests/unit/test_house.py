@@ -16,11 +16,9 @@ from liftlock import model
 
 PACKAGE = Path(liftlock.__file__).parent
 ROOT = Path(__file__).parents[2]
-OUTSIDE_THE_CORE = {"__init__", "__main__", "main", "tasks", "declare", "attempts", "engine"}
+OUTSIDE_THE_CORE = {"__init__", "__main__", "main", "attempts", "engine"}
 CORE = sorted(
-    path
-    for path in (*PACKAGE.glob("*.py"), *PACKAGE.glob("model/*.py"))
-    if path.stem not in OUTSIDE_THE_CORE and not path.stem.endswith("_tasks")
+    path for path in (*PACKAGE.glob("*.py"), *PACKAGE.glob("model/*.py")) if path.stem not in OUTSIDE_THE_CORE
 )
 MODULES = sorted(path for path in PACKAGE.rglob("*") if path.suffix in {".py", ".sh"})
 

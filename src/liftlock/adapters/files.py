@@ -142,7 +142,8 @@ def input_hashes(
     """The sha256 of the exact bytes of all that a plan is made from, by name as in `load_fleet_with_hashes`.
 
     These are, of every product, product.yaml and every release manifest, the inventory with what its source holds
-    (`of_fleet`; looked up again when not given), and liftlock.yaml when there is one. Raises InputError when one cannot be read.
+    (`of_fleet`; looked up again when not given), and liftlock.yaml when there is one. Raises InputError when one cannot
+    be read.
     """
     folders = [_product_folder(workspace, product) for product in products]
     paths = [path for folder in folders for path in (folder / PRODUCT, *_release_manifests(folder))]

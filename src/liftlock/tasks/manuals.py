@@ -1,11 +1,11 @@
-"""The task that makes manuals; `liftlock.tasks` has the others."""
+"""The task that makes manuals."""
 
 from __future__ import annotations
 
 from invoke import Context
 
-from liftlock.declare import FLEET, JSON, PLAN, declared, print_json
 from liftlock.errors import InputError
+from liftlock.tasks.declare import FLEET, JSON, PLAN, declared, print_json
 
 
 @declared(

@@ -1,4 +1,4 @@
-"""The task about the record itself; `liftlock.tasks` has the others."""
+"""The task about the record itself."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from invoke import Context
 
-from liftlock.declare import JSON, declared, print_json
 from liftlock.errors import ExitCode, InputError
+from liftlock.tasks.declare import JSON, declared, print_json
 
 
 @declared(

@@ -1,11 +1,11 @@
-"""The tasks that prepare hosts and break their locks; `liftlock.tasks` has the others."""
+"""The tasks that prepare hosts and break their locks."""
 
 from __future__ import annotations
 
 from invoke import Context
 
-from liftlock.declare import FLEET, HOSTS, JSON, PLAN, REASON, declared, names, print_json
 from liftlock.errors import ExitCode
+from liftlock.tasks.declare import FLEET, HOSTS, JSON, PLAN, REASON, declared, names, print_json
 
 
 @declared("plan", **PLAN, **HOSTS, **JSON)

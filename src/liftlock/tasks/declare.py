@@ -19,6 +19,7 @@ FLEET = {"fleet": "Which inventory (its name in inventories/); needed when there
 PLAN = {"plan": "A plan file, or the id that `plan` printed."}
 HOSTS = {"hosts": "Only these hosts, separated by commas."}
 REASON = {"reason": "Why; it is recorded."}
+NOTIFY = {"notify": "Tell customers at the end what it means to them (--no-notify leaves it)."}
 
 Body = Callable[..., ExitCode | None]
 

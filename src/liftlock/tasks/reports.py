@@ -1,4 +1,4 @@
-"""The tasks that look back: report, service review, customers' answers; `liftlock.tasks` has the others."""
+"""The tasks that look back: report, service review, customers' answers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from invoke import Context
 
-from liftlock.declare import JSON, declared, print_json
 from liftlock.errors import InputError
+from liftlock.tasks.declare import JSON, declared, print_json
 
 
 @declared(

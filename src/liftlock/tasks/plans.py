@@ -1,4 +1,4 @@
-"""The tasks that explain paths and compare, approve and survey plans; `liftlock.tasks` has the others."""
+"""The tasks about plans: make one, explain paths, compare, approve, and survey them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,86 @@ from typing import Any
 
 from invoke import Context
 
-from liftlock.declare import JSON, PLAN, declared, print_json
 from liftlock.errors import ExitCode
+from liftlock.tasks.declare import FLEET, HOSTS, JSON, PLAN, REASON, declared, names, print_json
+
+
+@declared(
+    "product",
+    "version",
+    product="The product, a folder in releases/.",
+    version="The release to bring every host to.",
+    customers="Only these customers, separated by commas.",
+    look="Look at every host first (--no-look takes the inventory's word).",
+    also="Further products in the same plan: PRODUCT=VERSION, separated by commas; what is needed goes first.",
+    diff="Also show what changed since this plan (a plan file, or its id).",
+    waive="Set a rule aside in an emergency: notice, so that nobody must be told ahead; needs --reason.",
+    downgrade="Take hosts with a newer version down to this one; needs --reason.",
+    **REASON,
+    **FLEET,
+    **HOSTS,
+    **JSON,
+)
+def plan(
+    _context: Context,
+    product: str,
+    version: str,
+    also: str = "",
+    fleet: str = "",
+    customers: str = "",
+    hosts: str = "",
+    look: bool = True,
+    waive: str = "",
+    downgrade: bool = False,
+    reason: str = "",
+    diff: str = "",
+    json: bool = False,
+) -> None:
+    """
+    Plan a release: paths, windows, waves, who is left out and why, and the failures that 98 % allows.
+
+    Example: liftlock plan boathouse 1.5.0 --fleet example
+    """
+    from liftlock.adapters import terminal
+    from liftlock.adapters.terminal_plans import show_changes
+    from liftlock.app.changing import changes_document, compare
+    from liftlock.app.planning import plan_release, read_also
+    from liftlock.app.workspace import Workspace
+    from liftlock.plan_document import to_document
+    from liftlock.timing import blocked_lines
+    from liftlock.waves import budget_words
+
+    workspace = Workspace()
+    old = workspace.find_plan(diff) if diff else None
+    with terminal.looking(quiet=json) as on_seen:
+        made, path = plan_release(
+            workspace,
+            product,
+            version,
+            also=read_also(also),
+            fleet_name=fleet or None,
+            customers=names(customers),
+            hosts=names(hosts),
+            look=look,
+            waive=names(waive),
+            downgrade=downgrade,
+            reason=reason,
+            on_seen=on_seen,
+        )
+    changes = compare(workspace, old, made) if old else ()
+    if json:
+        told = {
+            "file": str(path),
+            "allowed_failures": made.allowed_failures,
+            "budget": budget_words(made),
+            "blocked": blocked_lines(made),
+        }
+        since = {"compared_with": old.id, "changes": changes_document(changes)} if old else {}
+        print_json(to_document(made) | told | since)
+    else:
+        terminal.show_plan(made, path, workspace.fleet(made.fleet))
+        if old:
+            show_changes(old, made, changes)
 
 
 @declared(
@@ -141,10 +219,10 @@ def lifecycle(_context: Context, fleet: str = "", days: str = "90", offline: boo
 
 def goes_on(workspace: Any, plan: Any, *, notify: bool, as_json: bool) -> bool:
     """For `rollout --replan`: plan again if files changed, tell what that brought, and whether the plan goes on."""
-    from liftlock import customer_tasks
     from liftlock.adapters import terminal
     from liftlock.adapters.terminal_plans import show_made_again
     from liftlock.app.changing import changes_document, plan_again
+    from liftlock.tasks import customers
 
     with terminal.looking(quiet=as_json) as on_seen:
         made = plan_again(workspace, plan, on_seen)
@@ -153,7 +231,7 @@ def goes_on(workspace: Any, plan: Any, *, notify: bool, as_json: bool) -> bool:
     if not as_json:
         show_made_again(made)
     if made.new:
-        notices = customer_tasks.tell(workspace, made.new, notify=notify, as_json=as_json)
+        notices = customers.tell(workspace, made.new, notify=notify, as_json=as_json)
     if as_json and made.new:
         told = {"plan": made.new.id, "replaces": plan.id, "exit_code": int(ExitCode.REFUSED), "end": "replanned"}
         print_json(told | {"file": made.file, "changes": changes_document(made.changes), "notices": notices})

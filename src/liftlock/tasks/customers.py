@@ -1,4 +1,4 @@
-"""The tasks that speak with customers: `notify` and `consent`; `liftlock.tasks` has the others."""
+"""The tasks that speak with customers: `notify` and `consent`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 from invoke import Context
 
-from liftlock.declare import JSON, PLAN, declared, print_json
 from liftlock.errors import ExitCode
+from liftlock.tasks.declare import JSON, PLAN, declared, print_json
 
 
 @declared(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from invoke import Context
 
-from liftlock.declare import JSON, PLAN, declared, print_json
 from liftlock.errors import ExitCode
+from liftlock.tasks.declare import JSON, PLAN, declared, print_json
 
 REASON = {"reason": "Why; it is recorded."}
 BY = {"by": "Who says so; user@host of whoever runs this when not given."}
@@ -65,16 +65,16 @@ def abort(
 
     Exit 3 when it has ended before. Example: liftlock abort 3fa9c1d2 --reason "wrong release"
     """
-    from liftlock import customer_tasks
     from liftlock.adapters.terminal_steering import show_steered
     from liftlock.app import steering
     from liftlock.app.workspace import Workspace
+    from liftlock.tasks import customers
 
     workspace = Workspace()
     did = steering.abort(workspace, workspace.find_plan(plan), reason, by)
     if not json:
         show_steered(did)
-    notices = customer_tasks.tell(workspace, did.plan, notify=notify, as_json=json)
+    notices = customers.tell(workspace, did.plan, notify=notify, as_json=json)
     if json:
         print_json(steering.steered_document(did) | {"notices": notices})
 
