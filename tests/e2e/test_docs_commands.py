@@ -32,6 +32,8 @@ OVERVIEWS = {"path", "diff", "approve", "calendar", "lifecycle"}
 HOST_CARE = {"stage", "unlock"}
 STEERING = {"pause", "resume", "abort", "incident"}
 """Tasks that the page on rollouts shows."""
+NEEDED_BY_THE_EXAMPLE = {"health.url", "customers.*.groups", "customers.*.contacts[].email"}
+"""Fields without which something else in the example of their kind has no meaning."""
 OF_EACH_KIND = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.heading)
 
 
@@ -167,7 +169,7 @@ def test_fields_have_the_defaults_that_are_documented(kind: Kind) -> None:
         without = told(kind, field.without())
         if field.default == "required":
             assert "is missing" in without, field.path
-        elif field.path in {"health.url", "customers.*.groups", "customers.*.contacts[].email"}:  # what else stands in the example needs it
+        elif field.path in NEEDED_BY_THE_EXAMPLE:
             assert without != "", field.path
         elif field.default != "none":
             assert kind.read(field.without(), kind.file) == kind.read(field.with_default(), kind.file), field.path

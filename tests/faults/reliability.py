@@ -40,8 +40,8 @@ every host's `current` every 5 ms.
 | outcomes doubled | **{doubled}** |
 | runs that ended later than the deadline and 5 s | **{stalls}** |
 
-The deadline of a run is {deadline} s: {looked_for} s for which a lost host is looked for, {confirmed_within} s more in which it may go back by
-itself, and 5 s for the work.
+The deadline of a run is {deadline} s: {looked_for} s for which a lost host is looked for, {confirmed_within} s more in
+which it may go back by itself, and 5 s for the work.
 
 ## Faults
 

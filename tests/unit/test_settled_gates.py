@@ -49,7 +49,7 @@ class Rollout:
             session="s1",
             controller="test",
             judge=all_pass,
-            settled=lambda name, gate: self.judge(name, gate),
+            settled=lambda name, gate: self.judge(name, gate),  # noqa: PLW0108 - a test may replace it
         )
 
     def judge(self, name: str, gate: str) -> GateResult:

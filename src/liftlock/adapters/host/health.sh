@@ -92,7 +92,7 @@ ask() { # ask <seconds> <expected version, empty for any>: one request; sets run
 
 verify() { # verify <version>: healthy so many times in a row before the deadline
     now && deadline=$((clock + LL_HEALTH_DEADLINE + 1))
-    good=0 rises=0 told='' same=0 problem='health: no answer'
+    good=0 rises=0 told='' same=0 before='' problem='health: no answer'
     while now && [ "$clock" -lt "$deadline" ]; do
         left=$((deadline - clock))
         [ "$left" -le 10 ] || left=10
@@ -104,6 +104,9 @@ verify() { # verify <version>: healthy so many times in a row before the deadlin
             problem='health: not steady'
         else
             good=0
+            # A question that the deadline cut short tells less than the answer before it.
+            if [ "$problem" = 'health: no answer' ] && now && [ "$clock" -ge "$deadline" ]; then problem=${before:-$problem}; fi
+            before=$problem
             tell "$problem: $answer"
         fi
         sleep "$LL_HEALTH_INTERVAL" 2>/dev/null || sleep 1
