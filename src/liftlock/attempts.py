@@ -11,13 +11,14 @@ from datetime import timedelta
 from threading import Event
 
 from liftlock import ledger, outcome
-from liftlock.errors import HostError, LinkLostError
+from liftlock.errors import HostError, InputError, LinkLostError
 from liftlock.ledger import Fact
 from liftlock.model import (
     Action,
     GateResult,
     Hop,
     Host,
+    HostAnswer,
     HostResult,
     Observation,
     Plan,
@@ -79,6 +80,7 @@ class Attempts:
         host, transport, releases = self.hosts[name], self._way_to(name), self._releases_of(name)
         touched, planned = progress.host(name).lost_links > 0, self._planned[name]
         seen, moved = None, False
+        self._confirmed.pop(name, None)
         try:
             hops = self._hops_left(name, ticket)
             moved = len(hops) < len(planned.hops)
@@ -92,11 +94,13 @@ class Attempts:
                 moved = moved or answer.result is HostResult.SWITCHED
                 if answer.result is HostResult.SWITCHED and (hop is hops[-1] or release.confirm_within):
                     seen = transport.confirm(host, ticket)
-                    if not outcome.runs(seen, hop.to_version):
+                    if not outcome.runs(seen, hop.to_version) or seen.unconfirmed:
                         break
                     self._keep(name, seen)
         except HostError as error:
             return outcome.after_error(name, ticket.attempt, error, touched=touched or moved)
+        except InputError as error:  # what it needs here has gone since the rollout began: this hop was not begun
+            answer = HostAnswer(HostResult.REFUSED, None, str(error))
         return outcome.after_upgrade(name, ticket.attempt, planned.wanted, answer, seen, moved=moved)
 
     def _keep(self, name: str, seen: Observation) -> None:

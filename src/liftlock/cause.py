@@ -62,6 +62,10 @@ _SUGGESTIONS = tuple(
             r"current (is not a link|points outside|is dangling)",
             "put the link `current` right on the host: it must lead to a folder in releases/",
         ),
+        (
+            r"not confirmed in time",
+            "nobody came through to the host in time: see whether the release cut off its ssh access or its network",
+        ),
         (r"another version", "the host is on a version that nobody planned for: plan again"),
     )
 )
@@ -77,7 +81,8 @@ class Trouble:
 
 
 def normalised(cause: str, host: str = "") -> str:
-    """The cause without what differs from host to host: numbers, versions, its own name."""
+    """The cause without what differs from host to host: numbers, versions, its own name (as it is in the plan)."""
+    host = host.partition("/")[0]
     text = re.sub(rf"(?<![\w-]){re.escape(host)}(?![\w-])", "*", cause) if host else cause
     return _SPACE.sub(" ", _NUMBER.sub("*", _VERSION.sub("*", text))).strip()
 

@@ -107,7 +107,7 @@ class Engine:
         while True:
             self._read_news()
             step = self._next()
-            if self.stop.is_set():
+            if self.stop.is_set() and not isinstance(step, Halt | Done):
                 self._finish_or_undo()
                 return step
             match step:
@@ -206,10 +206,12 @@ class Engine:
 
     def _verified(self, fact: Fact | None) -> Sequence[Fact]:
         """The fact, and what the gates say of a host that is back: only then is its rollback proven."""
-        gates = self.plan.policy.gates_after and "gate" not in self.progress.waived
-        if not (isinstance(fact, ledger.Ended) and fact.outcome is Outcome.ROLLED_BACK and gates):
+        if not (isinstance(fact, ledger.Ended) and fact.outcome is Outcome.ROLLED_BACK):
             return [fact] if fact else []
-        return outcome.after_gates_back(fact, self.progress.verdicts.get(fact.host), self.judge([fact.host])[0])
+        if not self.progress.is_looked_at_again(fact.host):
+            return [fact]
+        judged, waived = self.progress.verdicts.get(fact.host), "gate" in self.progress.waived
+        return outcome.after_gates_back(fact, judged, self.judge([fact.host])[0], waived=waived)
 
     def _judge(self, names: Sequence[str]) -> None:
         judging = self._pool.submit(self.judge, names)

@@ -43,13 +43,17 @@ class Finding:
 def judge(host: str, findings: Iterable[Finding], trouble: str = "", seconds: float = 0.0) -> GateResult:
     """The verdict on one host by the rules above; `trouble` says why its tests did not all run, if so.
 
-    `tests` of the result counts those that really measured something: passed or failed.
+    `tests` of the result counts those that really measured something: passed or failed. Where tests did not pass and
+    others were not run, `not_passed` also holds the trouble: nobody knows what it hides.
     """
     found = tuple(findings)
     passed, failed, broken = (
         [finding for finding in found if finding.verdict is verdict]
         for verdict in (Verdict.PASSED, Verdict.FAILED, Verdict.ERROR)
     )
+    not_passed = {finding.test for finding in (*failed, *broken)}
+    if not_passed and trouble:
+        not_passed.add(one_line(trouble))
     if failed:
         verdict, reason = Verdict.FAILED, _first_and_count([*failed, *broken])
     elif broken:
@@ -66,7 +70,7 @@ def judge(host: str, findings: Iterable[Finding], trouble: str = "", seconds: fl
         reason=reason,
         tests=len(passed) + len(failed),
         seconds=seconds,
-        not_passed=tuple(sorted({finding.test for finding in (*failed, *broken)})),
+        not_passed=tuple(sorted(not_passed)),
     )
 
 

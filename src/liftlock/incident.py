@@ -49,7 +49,8 @@ def incidents(plan: Plan, entries: Iterable[Entry]) -> tuple[Incident, ...]:
         reason = ""
         if progress is not before or isinstance(entry.fact, Halted):
             reason = broken_rule(plan, progress) or _standstill(entry, progress)
-            if reason and not broken:
+            # A host that is looked at again breaks the rule again: as long as it is not over it is the same incident.
+            if reason and not broken and not (found and found[-1].recovered_at is None):
                 found.append(Incident(entry.at, reason))
             broken = bool(reason)
         if found:

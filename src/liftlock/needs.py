@@ -143,7 +143,10 @@ class Needs:
                     unsaid = f"no host of {host.customer} is known to run {needed} (products in the inventory)"
                     return f"{demand}, and {unsaid}"
                 first = needed in order and order.index(needed) < order.index(product)
+                comes_right = first and _meets(self.wanted[needed], wanted)
                 for one in there:
+                    if comes_right and one.name in going:
+                        continue
                     if lack := self._falls_short(one, needed, wanted, goes=one.name in going, first=first):
                         return f"{demand}, {lack}{self._remedy(one, host, needed, going, left_out)}"
         return ""
@@ -198,7 +201,7 @@ class Needs:
         for other, customer_has in self._beside(host.customer, product):
             for one in customer_has:
                 wanted = self._needs_of(other, one.version).get(product, "")
-                if one.name in going or _meets(goal, wanted) or not _meets(host.observed, wanted):
+                if not wanted or one.name in going or _meets(goal, wanted) or not _meets(host.observed, wanted):
                     continue
                 fits = self._newest(other, lambda release: _meets(goal, release.needs.get(product, "")))
                 along = f": plan {other} along with --also {other}={fits}" if fits and other not in self.wanted else ""
@@ -213,11 +216,19 @@ class Needs:
 
     def _needs_of(self, product: str, version: str) -> Mapping[str, str]:
         """What an installed version needs: a fix of a customer's own, `2.0.0+hot1`, as much as what it is of."""
-        try:
-            release = self._releases[product].get(parsed(parsed(version).public))
-        except ValueError:
-            return {}
-        return release.needs if release else {}
+        known = self._known
+        if (product, version) not in known:
+            try:
+                release = self._releases[product].get(parsed(parsed(version).public))
+            except ValueError:
+                release = None
+            known[product, version] = release.needs if release else {}
+        return known[product, version]
+
+    @cached_property
+    def _known(self) -> dict[tuple[str, str], Mapping[str, str]]:
+        """What installed versions need, as far as that was asked: hosts are many, versions few."""
+        return {}
 
 
 def _meets(version: str, wanted: str) -> bool:

@@ -31,6 +31,10 @@ from liftlock.standing import ITSELF
 
 NOT_STEADY = "health: not steady"
 """What the host program says of a version that answered well now and then, and never often enough in a row."""
+BUSY = "busy"
+"""What it says when another phase has its lock."""
+UNCONFIRMED = "could not be confirmed"
+WENT_BACK = "not confirmed in time: it went back by itself"
 _ENDS = {
     HostResult.ROLLED_BACK: Outcome.ROLLED_BACK,
     HostResult.FAILED: Outcome.FAILED,
@@ -44,6 +48,11 @@ def runs(observation: Observation, version: str) -> bool:
     return observation.installed == observation.running == version and observation.healthy is True
 
 
+def waits(observation: Observation) -> bool:
+    """Whether the host is well and will go back by itself all the same: it was not to be confirmed."""
+    return observation.unconfirmed and observation.installed is not None and runs(observation, observation.installed)
+
+
 def after_upgrade(
     host: str, attempt: int, wanted: str, answer: HostAnswer, seen: Observation | None, *, moved: bool = False
 ) -> Fact:
@@ -55,6 +64,8 @@ def after_upgrade(
         return _ended(host, attempt, Outcome.FAILED, answer)
     if answer.result is not HostResult.SWITCHED:
         return _ended(host, attempt, _ENDS[answer.result], answer)
+    if seen is not None and waits(seen):
+        return Ended(host=host, attempt=attempt, outcome=Outcome.UNKNOWN, version=None, cause=UNCONFIRMED)
     if seen is not None and runs(seen, wanted):
         return Switched(host=host, attempt=attempt, version=wanted, seconds=answer.seconds)
     return Ailing(host=host, cause=_contradiction(seen, wanted), detail=seen.detail if seen else "")
@@ -66,7 +77,12 @@ def not_settled(host: str, attempt: int, version: str, cause: str) -> Ended:
 
 
 def after_roll_back(host: str, attempt: int, wanted: str, answer: HostAnswer, why: str) -> Ended:
-    """The fact that a rollback's answer proves; `why` it was tried is its cause unless the host names another."""
+    """The fact that a rollback's answer proves; `why` it was tried is its cause unless the host names another.
+
+    Where another phase is at work, perhaps the host's own way back, nobody knows yet how that ends.
+    """
+    if answer.result is HostResult.REFUSED and answer.cause == BUSY:
+        return replace(_ended(host, attempt, Outcome.UNKNOWN, answer), version=None, cause=why)
     back = answer.result in {HostResult.SWITCHED, HostResult.ALREADY_CURRENT} and answer.version == wanted
     ended = _ended(host, attempt, Outcome.ROLLED_BACK if back else Outcome.FAILED, answer)
     return replace(ended, cause=answer.cause or why)
@@ -84,8 +100,8 @@ def after_error(host: str, attempt: int, error: HostError, *, touched: bool) -> 
 
 
 def after_look(plan: Plan, planned: PlannedHost, part: HostProgress, seen: Observation) -> Fact | None:
-    """The fact that a look at a lost host proves; None while a phase still runs there."""
-    if seen.busy:
+    """The fact that a look at a lost host proves; None while a phase still runs there, or it waits to be confirmed."""
+    if seen.busy or (part.action is Action.UPGRADE and waits(seen)):
         return None
     wanted = planned.hops[-1].to_version
     if part.action is Action.ROLL_BACK:
@@ -103,6 +119,8 @@ def after_look(plan: Plan, planned: PlannedHost, part: HostProgress, seen: Obser
             return _found(planned.name, part, Outcome.FAILED, seen, "found without a healthy release")
         # Half forward or half back: its data may be ahead, or nothing was restarted.
         return Ailing(host=planned.name, cause="found without a healthy release", detail=seen.detail)
+    if seen.journal.split() == [plan.id, str(part.attempt), "auto", "rolled_back"]:
+        return _found(planned.name, part, Outcome.ROLLED_BACK, seen, WENT_BACK)
     tried = part.lost_links >= plan.policy.max_attempts
     if tried or _went_back(plan, planned, part, seen):
         return _found(planned.name, part, Outcome.ROLLED_BACK, seen, part.cause or "found on the release before")
@@ -112,7 +130,7 @@ def after_look(plan: Plan, planned: PlannedHost, part: HostProgress, seen: Obser
 def after_gates(host: str, judged: Judged | None, result: GateResult) -> tuple[Fact, ...]:
     """The facts that the gates after an upgrade prove; `judged` is what they said before anything started.
 
-    A gate that could not be measured is no reason to go back: nobody knows (`rollout` pauses there).
+    A gate that could not be measured is no reason to go back: nobody knows (`rollout` pauses there, unless it is waived).
     """
     found = Judged(
         host=host,
@@ -128,8 +146,13 @@ def after_gates(host: str, judged: Judged | None, result: GateResult) -> tuple[F
     return (found, Ailing(host=host, cause=cause)) if result.verdict is Verdict.FAILED else (found,)
 
 
-def after_gates_back(ended: Ended, judged: Judged | None, result: GateResult) -> tuple[Fact, ...]:
-    """The facts that the gates after a rollback prove: it is verified when it equals what they said before."""
+def after_gates_back(
+    ended: Ended, judged: Judged | None, result: GateResult, *, waived: bool = False
+) -> tuple[Fact, ...]:
+    """The facts that the gates after a rollback prove: it is verified when it equals what they said before.
+
+    Gates that were `waived` and could not be measured hold nothing against it.
+    """
     found = Judged(
         host=ended.host,
         verdict=result.verdict,
@@ -139,7 +162,7 @@ def after_gates_back(ended: Ended, judged: Judged | None, result: GateResult) ->
         not_passed=result.not_passed,
     )
     cause = blamed(judged.not_passed if judged else (), result)
-    if not cause:
+    if not cause or (waived and result.verdict is not Verdict.FAILED):
         return found, ended
     return found, replace(ended, outcome=Outcome.FAILED, cause=f"rollback not verified: {cause}", detail=ended.cause)
 

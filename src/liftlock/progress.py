@@ -38,6 +38,8 @@ from liftlock.standing import (
 __all__ = ["SETTLED", "HostProgress", "Lineup", "Progress", "Standing"]
 
 _UPGRADED = frozenset({Standing.SWITCHED, Standing.SUCCEEDED})
+_NOT_BEGUN = frozenset({Standing.FREE, Standing.LEFT_OUT})
+_MEASURED = frozenset({Verdict.PASSED, Verdict.FAILED})
 _EMPTY: Map[str, None] = Map()
 
 
@@ -46,7 +48,8 @@ class Progress:
     """The state of one rollout after some of its entries. Start with `Progress.of(plan)`.
 
     `busy` are by bound the hosts in hand, `down` by redundancy group those that are down and not in hand.
-    `verdicts` are what the gates said before, `after` what they said of a host since its upgrade.
+    `verdicts` are what the gates said before, `after` what they said of a host since its upgrade. Gates that somebody
+    runs on a host once it was begun with are not what they said before.
     `approved` are the people who agreed, `inputs` the files the plan was last made from and came out the same.
     `sizes` is how many hosts each wave has, `ends` the place in the plan's order right after its last one. By
     evidence there are only the waves that were opened, `waves` says which hosts are in them, and hosts that were
@@ -204,7 +207,7 @@ class Progress:
                 return self._with_wave(fact.wave, fact.hosts)
             case ledger.Baking():
                 return self._but(baking=(fact.wave, at)) if fact.session == self.session else self
-            case ledger.Judged(occasion=Occasion.BEFORE):
+            case ledger.Judged(occasion=Occasion.BEFORE) if self.host(fact.host).standing in _NOT_BEGUN:
                 return self._but(verdicts=self.verdicts.set(fact.host, fact))
             case ledger.Judged(occasion=Occasion.AFTER):
                 return self._but(after=self.after.set(fact.host, fact))
@@ -353,6 +356,11 @@ class Progress:
         while cursor < len(order) and order[cursor] in hosts:
             cursor += 1
         return cursor
+
+    def is_looked_at_again(self, name: str) -> bool:
+        """Whether the gates look again after the host's upgrade or rollback: there must be something to compare with."""
+        judged = self.verdicts.get(name)
+        return self.lineup.plan.policy.gates_after and judged is not None and judged.verdict in _MEASURED
 
     def unproven_gate(self, name: str) -> str:
         """Why the gates do not let this host go; empty when they do."""

@@ -2,8 +2,8 @@
 
 The rules, in the order they are asked (each is a test in tests/unit/test_rollout.py):
 
-1. A host of which nobody knows what happened is looked at before anything else starts.
-2. A host that was found ailing goes back at once.
+1. A host that was found ailing goes back at once.
+2. A host of which nobody knows what happened is looked at before anything else starts.
 3. While an operator has paused it, hosts in hand finish and nothing else starts.
 4. When a rule stops it (`liftlock.stops`), nothing new starts; hosts in hand finish, upgraded hosts go back as far
    as the policy says, the others are watched to their end.
@@ -30,7 +30,7 @@ from liftlock.approval import unapproved
 from liftlock.bounds import Key, is_redundancy
 from liftlock.drill import DrillState
 from liftlock.errors import ExitCode
-from liftlock.model import Outcome, Plan, PlannedHost, Verdict
+from liftlock.model import Action, Outcome, Plan, PlannedHost, Verdict
 from liftlock.notice import unconsented, untold
 from liftlock.progress import Progress, Standing
 from liftlock.standing import ITSELF
@@ -127,11 +127,13 @@ Step = Upgrade | RollBack | Reconcile | LeaveOut | OpenWave | Judge | Bake | Wai
 
 def next_step(plan: Plan, progress: Progress, now: datetime) -> Step:
     """The one thing to do next. `progress` must be of `plan`; `now` in UTC."""
+    ailing = progress.group(Standing.AILING)
+    if back := _back_now(plan, progress, sorted(ailing)):
+        return RollBack(back, "found unhealthy, or recalled by an operator")
     if lost := progress.group(Standing.LOST):
         return Reconcile(tuple(sorted(lost)))
-    if ailing := progress.group(Standing.AILING):
-        back = _back_now(progress, sorted(ailing))
-        return RollBack(back, "found unhealthy, or recalled by an operator") if back else Wait()
+    if ailing:
+        return Wait()
     reason = stop_reason(plan, progress, now)
     if progress.paused and (reason or progress.wave) and not (reason and progress.paused.by == ITSELF):
         paused = Pause(None, f"paused {progress.paused.words}")
@@ -189,24 +191,32 @@ def _open(plan: Plan, progress: Progress, wave: int, now: datetime) -> OpenWave 
 
 
 def _wind_down(plan: Plan, progress: Progress, reason: str) -> Step:
-    if progress.group(Standing.IN_HAND):
+    in_hand = progress.group(Standing.IN_HAND)
+    if any(progress.host(name).action is Action.UPGRADE for name in in_hand):
         return Wait()
-    if back := to_roll_back(plan, progress):
-        return RollBack(_back_now(progress, back), reason)
+    if back := _back_now(plan, progress, to_roll_back(plan, progress)):
+        return RollBack(back, reason)
+    if in_hand:
+        return Wait()
     if switched := progress.group(Standing.SWITCHED):
         wave = min(map(progress.wave_of, switched))
-        return _prove(plan, progress, wave)
+        step = _prove(plan, progress, wave)
+        return Pause(None, f"{reason}; {step.reason}") if isinstance(step, Pause) else step
     return Halt(reason)
 
 
-def _back_now(progress: Progress, names: Iterable[str]) -> tuple[str, ...]:
+def _back_now(plan: Plan, progress: Progress, names: Iterable[str]) -> tuple[str, ...]:
     """Those of the hosts that go back now: who is ailing at once, who is well as the bounds allow.
 
-    The last of a redundancy group that stands goes back, too, when no other of it is in hand.
+    As many as may be in hand at once. The last of a redundancy group that stands goes back, too, when no other of it
+    is in hand.
     """
     back: list[str] = []
     taken: Counter[Key] = Counter()
+    free = plan.policy.concurrency - progress.count(Standing.IN_HAND)
     for name in names:
+        if len(back) >= free:
+            break
         part = progress.host(name)
         is_ailing = part.standing is Standing.AILING and not part.well
         if is_ailing or all(is_redundancy(key) and not waits for key, waits in _full(progress, name, taken)):
@@ -342,13 +352,13 @@ def _upgraded(progress: Progress, wave: int) -> tuple[str, ...]:
 def _prove(plan: Plan, progress: Progress, wave: int) -> Judge | Pause | Bake:
     """What the wave's upgraded hosts must still go through: the gates again, then the bake."""
     hosts = _upgraded(progress, wave)
-    if plan.policy.gates_after and "gate" not in progress.waived:
-        if unjudged := tuple(name for name in hosts if name not in progress.after):
-            return Judge(wave, unjudged)
-        for name in hosts:
-            judged = progress.after[name]
-            if judged.verdict is not Verdict.PASSED:
-                return Pause(None, f"{name} is upgraded, and its gates tell nothing: {judged.verdict}: {judged.reason}")
+    again = [name for name in hosts if progress.is_looked_at_again(name)]
+    if unjudged := tuple(name for name in again if name not in progress.after):
+        return Judge(wave, unjudged)
+    for judged in (progress.after[name] for name in again if "gate" not in progress.waived):
+        if judged.verdict is not Verdict.PASSED:
+            words = f"{judged.host} is upgraded, and its gates tell nothing: {judged.verdict}: {judged.reason}"
+            return Pause(None, words)
     return _bake(plan, progress, wave, hosts)
 
 

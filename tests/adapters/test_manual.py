@@ -88,7 +88,7 @@ def test_the_chinese_manual_tells_the_same_in_chinese() -> None:
     text = Outline(manual_of(LAKE)).text
     for fact in (
         "东湖赛艇俱乐部 · 升级手册",
-        "2026年11月28日（星期六）22:00 至 2026年11月29日（星期日）04:00（UTC+08:00，Asia/Shanghai）",
+        "2026年11月28日（星期六）22:00 至 2026年11月29日（星期日）04:00（北京时间）",
         "lake-1",
         "15 分钟",
         "10 分钟内确认切换",

@@ -7,7 +7,7 @@ import shlex
 import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liftlock.adapters.program import MAX_KEPT, MAX_LOG_LINES, MAX_VALUE, Answers, command
@@ -33,17 +33,18 @@ def test_the_command_is_one_sh_program_that_fits_well_into_one_argument():
     assert len(text) < 28 * 1024
 
 
+@settings(deadline=None)  # each example starts a shell
 @given(value=st.text(alphabet=st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
 def test_any_value_reaches_the_host_as_it_is(value):
     text = command("probe", {"LL_NONCE": NONCE, "LL_BASE": value, "LL_ENV_MOTTO": value})
-    settings = shlex.split(text)[4].partition("set -u\n")[0].partition("method_tools() {")[0]
-    show = settings + 'product_environment; printf "%s\\0" "$LL_BASE" "$MOTTO"'
+    assignments = shlex.split(text)[4].partition("set -u\n")[0].partition("method_tools() {")[0]
+    show = assignments + 'product_environment; printf "%s\\0" "$LL_BASE" "$MOTTO"'
     seen = subprocess.run(["dash", "-c", show], capture_output=True, check=True).stdout
     assert seen == f"{value}\0{value}\0".encode()
 
 
 @pytest.mark.parametrize(
-    ("phase", "settings", "method"),
+    ("phase", "given_settings", "method"),
     [
         ("destroy", {"LL_NONCE": NONCE}, "archive"),
         ("probe", {}, "archive"),
@@ -57,9 +58,9 @@ def test_any_value_reaches_the_host_as_it_is(value):
         ("probe", {"LL_NONCE": NONCE}, "none_such"),
     ],
 )
-def test_what_the_host_program_does_not_know_is_refused_before_it_is_sent(phase, settings, method):
+def test_what_the_host_program_does_not_know_is_refused_before_it_is_sent(phase, given_settings, method):
     with pytest.raises(InputError):
-        command(phase, settings, method)
+        command(phase, given_settings, method)
 
 
 def test_only_frames_with_the_nonce_are_answers():

@@ -16,6 +16,7 @@ from liftlock.cause import Trouble, normalised, suggestion, troubles
             ("health: version 1.3.9-2 answered, expected 1.5.0", "b"),
         ),
         (("np-1 comes first by its role", "np-1"), ("hx-1 comes first by its role", "hx-1")),
+        (("alba/boathouse-db: alba is full", "alba/boathouse-db"), ("hx/boathouse-db: hx is full", "hx/boathouse-db")),
         (("not enough space: 17 bytes free", "a"), ("not enough  space: 4096 bytes free", "b")),
     ],
 )
@@ -47,6 +48,7 @@ def test_other_causes_are_not_one(one, other):
         ("health: HTTP 500", "log"),
         ("authentication refused", "key"),
         ("base not writable", "rights"),
+        ("not confirmed in time: it went back by itself", "cut off"),
     ],
 )
 def test_for_each_known_cause_there_is_one_suggestion(cause, words):

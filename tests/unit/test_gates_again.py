@@ -19,6 +19,7 @@ from world import (
     MemoryHost,
     MemoryLedger,
     MemoryTransport,
+    announced,
     fleet_of,
     plan_of,
     release,
@@ -132,11 +133,19 @@ def test_gates_that_cannot_be_measured_pause_and_are_asked_again_by_the_next_con
     assert rollout.end()[0] is Outcome.SUCCEEDED
 
 
-def test_waived_gates_are_not_asked_again() -> None:
-    rollout = Gated()
-    rollout.record.append(rollout.plan.id, ledger.Waived(rule="gate", reason="storm", by="ana"), START)
+def test_waived_gates_that_tell_nothing_hold_nobody_up() -> None:
+    rollout = Gated(BROKEN, BROKEN)
+    assert isinstance(rollout.run(), Pause)
+    waived(rollout)
     assert isinstance(rollout.run(), Done)
-    assert rollout.looks() == []
+    assert rollout.end() == (Outcome.SUCCEEDED, "")
+
+
+def test_a_rollback_is_not_doubted_for_waived_gates_that_tell_nothing() -> None:
+    rollout = Gated(BROKEN, host=MemoryHost(breaks=frozenset({"1.5.0"})))
+    waived(rollout)
+    rollout.run()
+    assert rollout.end() == (Outcome.ROLLED_BACK, "health: HTTP 500")
 
 
 def test_a_halted_rollout_still_judges_what_stays_upgraded() -> None:
@@ -161,3 +170,60 @@ def test_a_result_names_the_tests_that_did_not_pass() -> None:
     assert blamed((), judge("h1", findings)).startswith("gate failed: test_disk: full")
     assert blamed(("test_disk", "test_login"), judge("h1", findings)) == ""
     assert blamed(("test_disk", "test_login"), judge("h1", [], "timed out")) == "gate error: timed out"
+
+
+# ---- what the later looks are compared with
+
+
+def waived(rollout: Gated) -> None:
+    rollout.record.append(rollout.plan.id, ledger.Waived(rule="gate", reason="disk comes tomorrow", by="ana"), START)
+
+
+def before(rollout: Gated, found: GateResult) -> None:
+    """What the task `gate` records."""
+    fact = ledger.Judged(host="w1h0", verdict=found.verdict, reason=found.reason, not_passed=found.not_passed)
+    rollout.record.append(rollout.plan.id, fact, START)
+
+
+def test_a_waiver_lets_a_host_go_and_what_passed_before_is_still_looked_at_again() -> None:
+    rollout = Gated(BOTH, DISK)
+    before(rollout, DISK)
+    waived(rollout)
+    rollout.run()
+    assert rollout.end()[0] is Outcome.ROLLED_BACK, "the login passed before"
+    assert rollout.looks()[1:] == [("after", "failed"), ("back", "failed")]
+
+
+def test_a_failure_that_was_waived_for_the_start_is_not_blamed_on_the_release() -> None:
+    rollout = Gated(DISK)
+    before(rollout, DISK)
+    waived(rollout)
+    assert isinstance(rollout.run(), Done)
+    assert rollout.end() == (Outcome.SUCCEEDED, "")
+
+
+@pytest.mark.parametrize("measured", [BROKEN, None])
+def test_waived_gates_that_measured_nothing_before_are_not_asked_again(measured: GateResult | None) -> None:
+    rollout = Gated(host=MemoryHost(breaks=frozenset({"1.5.0"})))
+    rollout.record = MemoryLedger()
+    rollout.record.append(rollout.plan.id, announced(), START)
+    if measured:
+        before(rollout, measured)
+    waived(rollout)
+    rollout.run()
+    assert rollout.end()[0] is Outcome.ROLLED_BACK
+    assert rollout.found == []
+
+
+def test_gates_run_by_hand_on_an_upgraded_host_do_not_become_what_it_is_compared_with() -> None:
+    rollout = Gated(BROKEN, DISK, FINE)
+    assert isinstance(rollout.run(), Pause)
+    before(rollout, DISK)  # somebody runs `gate` to see what is the matter
+    rollout.run()
+    assert rollout.end() == (Outcome.ROLLED_BACK, "gate failed: test_disk: 5 % free")
+
+
+def test_a_run_that_was_cut_short_hides_nothing_behind_what_failed_before() -> None:
+    cut = judge("w1h0", [Finding("test_disk", Verdict.FAILED, "full")], "the tests took longer than 60 s")
+    assert blamed(("test_disk",), cut).startswith("gate failed")
+    assert blamed(("test_disk",), judge("w1h0", [Finding("test_disk", Verdict.FAILED, "full")])) == ""

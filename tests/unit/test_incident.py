@@ -66,3 +66,9 @@ def test_a_halt_for_want_of_progress_opens_one_and_the_next_halt_another():
     one, two = of(started("w1h0"), ended("w1h0", Outcome.REFUSED), halt, opened("s2"), halt)
     assert (one.opened_at, two.opened_at) == (minute(4), minute(6))
     assert one.reason == two.reason == halt.reason
+
+
+def test_a_host_that_stays_away_run_after_run_is_one_incident_and_whoever_has_it_keeps_it():
+    lost = [started("w1h0"), ended("w1h0", Outcome.UNREACHABLE), ledger.Halted(reason=BUDGET), ACK]
+    (one,) = of(*lost, opened("s2"), ended("w1h0", Outcome.UNREACHABLE), ledger.Halted(reason=BUDGET))
+    assert one == Incident(minute(3), BUDGET, minute(5), "ana")

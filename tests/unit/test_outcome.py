@@ -339,3 +339,29 @@ def test_no_look_makes_a_success_of_what_is_not_running_healthy_on_the_wanted_ve
                 assert fact.outcome is not Outcome.ROLLED_BACK or runs(seen, OLD)
             if isinstance(fact, Voided):
                 assert runs(seen, OLD)
+
+
+# ---- the dead man's switch
+
+
+def test_a_switch_that_could_not_be_confirmed_is_unknown_until_it_is():
+    waiting = replace(WELL, unconfirmed=True)
+    fact = after_upgrade("w1h0", 1, NEW, answer(HostResult.SWITCHED), waiting)
+    assert isinstance(fact, Ended)
+    assert (fact.outcome, fact.cause) == (Outcome.UNKNOWN, "could not be confirmed")
+    assert after_look(PLAN, PLANNED, UPGRADE, waiting) is None, "it would go back by itself"
+    assert isinstance(after_look(PLAN, PLANNED, UPGRADE, WELL), Switched)
+
+
+@pytest.mark.parametrize("cause", ["", "connection timed out"])
+def test_a_host_that_went_back_by_itself_says_so(cause):
+    part = replace(UPGRADE, cause=cause)
+    fact = after_look(PLAN, PLANNED, part, replace(WELL_OLD, journal=f"{PLAN.id} 1 auto rolled_back"))
+    assert isinstance(fact, Ended)
+    assert fact.outcome is Outcome.ROLLED_BACK
+    assert fact.cause == "not confirmed in time: it went back by itself"
+
+
+def test_a_rollback_that_meets_a_phase_at_work_is_unknown_and_looked_at():
+    fact = after_roll_back("w1h0", 2, OLD, answer(HostResult.REFUSED, NEW, "busy"), "health: HTTP 500")
+    assert (fact.outcome, fact.cause) == (Outcome.UNKNOWN, "health: HTTP 500")

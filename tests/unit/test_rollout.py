@@ -90,16 +90,24 @@ def waiting(plan: Plan, *facts: Fact, waive: str = "") -> Progress:
     "around",
     [
         [],
-        [ledger.Ailing(host="w2h0", cause="health")],
         fail("w2h0"),
         [ABORTED],
         [started("w2h1")],
     ],
-    ids=["free hosts", "an ailing host", "the budget is spent", "aborted", "a host in hand"],
+    ids=["free hosts", "the budget is spent", "aborted", "a host in hand"],
 )
-def test_a_lost_host_is_looked_at_before_anything_else(around):
+def test_a_lost_host_is_looked_at_before_anything_else_begins(around):
     lost = [started("w1h0"), ended("w1h0", Outcome.UNKNOWN, cause="connection lost")]
     assert step(plan_of((2, 3)), *lost, *around) == Reconcile(("w1h0",))
+
+
+def test_a_host_known_to_be_ailing_does_not_wait_until_a_lost_one_is_found():
+    facts = [started("w1h0"), started("w1h1"), ended("w1h0", Outcome.UNKNOWN, cause="connection lost")]
+    ailing = [*facts, ledger.Ailing(host="w1h1", cause="health")]
+    decision = step(plan_of((2, 3)), *ailing)
+    assert isinstance(decision, RollBack)
+    assert decision.hosts == ("w1h1",)
+    assert step(plan_of((2, 3)), *ailing, started("w1h1", 2, Action.ROLL_BACK)) == Reconcile(("w1h0",))
 
 
 def test_an_attempt_that_an_earlier_controller_left_open_is_looked_at_first():
@@ -233,6 +241,23 @@ def test_upgraded_hosts_go_back_as_far_as_the_policy_says(scope, expected):
     end = step(plan, *facts, *fail("w2h3"), *done)
     assert isinstance(end, Halt), "hosts of waves that did not fail stay, untried hosts stay untried"
     assert "budget: 2 of 7" in end.reason, "hosts brought back are no further failures"
+
+
+@pytest.mark.parametrize("recalled", [True, False])
+def test_no_more_hosts_go_back_at_once_than_the_policy_allows(recalled):
+    plan = plan_of((6,), policy(rollback=RollbackScope.ALL, concurrency=2))
+    up = names(5)
+    sent = [ledger.Recalled(host=name, reason="a bug") for name in up] if recalled else fail("w1h5")
+    facts = [*succeed(*up), *([ABORTED] if recalled else []), *sent]
+    first = step(plan, *facts)
+    assert isinstance(first, RollBack)
+    assert first.hosts == ("w1h0", "w1h1")
+    going = [*facts, *(started(name, 2, Action.ROLL_BACK) for name in first.hosts)]
+    assert step(plan, *going) == Wait()
+    one_back = step(plan, *going, ended("w1h1", Outcome.ROLLED_BACK, 2))
+    assert isinstance(one_back, RollBack), "the next does not wait for the slowest"
+    assert one_back.hosts == ("w1h2",)
+    assert isinstance(step(plan, *facts, *(fact for name in up for fact in back(name))), Halt)
 
 
 def test_an_operator_who_aborts_brings_nothing_back_but_what_is_recalled():

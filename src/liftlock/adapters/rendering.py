@@ -7,7 +7,7 @@ template names but nobody gives is an error, never an empty string.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,11 +26,15 @@ PACKAGED = Path(__file__).parent.parent / "sample" / "templates"
 
 @dataclass(frozen=True, slots=True)
 class _Language:
-    """How one language writes a day, a time, a stretch of time, and the units of a span (one, many)."""
+    """How one language writes a day, a time, a zone (some have a name of their own), a stretch, and the units of a span
+    (one, many).
+    """
 
     day: Callable[[datetime], str]
     moment: Callable[[datetime], str]
+    brackets: str
     zone: str
+    zone_names: Mapping[str, str]
     stretch: str
     units: tuple[tuple[str, str], ...]
 
@@ -57,14 +61,18 @@ _LANGUAGES = {
     "en": _Language(
         day=_english_day,
         moment=_english_moment,
-        zone=" ({offset}, {name})",
+        brackets=" ({})",
+        zone="{offset}, {name}",
+        zone_names={"UTC": "UTC"},
         stretch="{start} to {end}",
         units=(("day", "days"), ("hour", "hours"), ("minute", "minutes"), ("second", "seconds")),
     ),
     "zh-CN": _Language(
         day=_chinese_day,
         moment=_chinese_moment,
-        zone="（{offset}，{name}）",
+        brackets="（{}）",
+        zone="{offset}，{name}",
+        zone_names={"UTC": "UTC", "Asia/Shanghai": "北京时间"},
         stretch="{start} 至 {end}",
         units=(("天", "天"), ("小时", "小时"), ("分钟", "分钟"), ("秒", "秒")),
     ),
@@ -188,7 +196,9 @@ def _language(name: str) -> _Language:
 
 
 def _zone(local: datetime, name: str, language: str) -> str:
-    return _language(language).zone.format(offset=f"UTC{local.isoformat()[-6:]}", name=name)
+    words = _language(language)
+    offset = words.zone.format(offset=f"UTC{local.isoformat()[-6:]}", name=name)
+    return words.brackets.format(words.zone_names.get(name, offset))
 
 
 def _place(error: Exception, name: str) -> tuple[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ def write_manuals(workspace: Workspace, plan: Plan, only: str | None = None) -> 
     if only is not None and only not in {host.customer for host in plan.hosts}:
         raise InputError(f"plan {plan.id[:8]} has no hosts of customer {only!r}")
     written = []
-    for _, manual in made_manuals(workspace, plan, only):
+    for _, manual in made_manuals(workspace, plan, [only] if only else None):
         for part in manual:
             path = workspace.out(plan) / "manuals" / part.name
             files.write_atomically(path, part.content)
@@ -31,9 +31,9 @@ def write_manuals(workspace: Workspace, plan: Plan, only: str | None = None) -> 
 
 
 def made_manuals(
-    workspace: Workspace, plan: Plan, only: str | None = None
+    workspace: Workspace, plan: Plan, only: Collection[str] | None = None
 ) -> Iterator[tuple[str, tuple[Attachment, Attachment]]]:
-    """Every customer with its manual, the PDF first.
+    """Every customer, or those of `only`, with its manual, the PDF first.
 
     Raises InputError before the first with all that is missing or wrong in the chapters of the plan.
     """
@@ -41,7 +41,7 @@ def made_manuals(
     from liftlock.adapters.manual_pdf import Press
 
     writer, chapters = _writer(workspace), workspace.root / "manuals"
-    parts = [part for part in _shares(workspace, plan) if only in (None, part.customer.name)]
+    parts = [part for part in _shares(workspace, plan) if only is None or part.customer.name in only]
     if problems := writer.problems(parts):
         raise InputError(problems)
     press = Press(chapters, writer.templates)

@@ -10,12 +10,12 @@ from pathlib import Path
 from liftlock import ledger as record
 from liftlock.adapters import files
 from liftlock.app.cases import open_case
-from liftlock.app.telling import writer, written
+from liftlock.app.telling import manuals_of, writer, written
 from liftlock.app.workspace import Workspace
 from liftlock.ledger import Entry, Fact, Planned
 from liftlock.model import Action, Contact, NoticeKind, NoticeState, Outcome, Plan, PlannedHost, Window
 from liftlock.notice import Letter, contacts
-from liftlock.outbox import Dispatch, sort_out
+from liftlock.outbox import Dispatch, message_id, sort_out
 from liftlock.owed import Ask, Case, Debt, What, addressed, owed
 from liftlock.plan_document import to_document
 
@@ -72,12 +72,13 @@ def _index(workspace: Workspace, plan: Plan, pages: list[tuple[str, Letter, Path
 def _samples(workspace: Workspace, case: Case) -> Iterator[Letter]:
     """One letter of each kind in each language that the plan's customers speak, as if things had gone so."""
     speakers = {case.customers[name].language: name for name in reversed(case.hosts)}
+    manuals = manuals_of(workspace, case.plan, speakers.values())
     for kind in NoticeKind:
         for customer in [""] if kind in _INSIDE else speakers.values():
             imagined = _imagine(case, kind, customer)
             debt = _debt(imagined, kind, customer)
             message = f"<{kind}-{customer}@preview.invalid>"
-            yield writer(workspace, imagined, {}).letter(message, debt, debt.recipients[0])
+            yield writer(workspace, imagined, manuals).letter(message, debt, debt.recipients[0])
 
 
 def _debt(case: Case, kind: NoticeKind, customer: str) -> Debt:
@@ -99,7 +100,8 @@ def _deliveries(case: Case) -> Iterator[Dispatch]:
         contact = contacts(case.customers[name])[0]
         state = NoticeState.REFUSED if number == 1 else NoticeState.SENT
         detail = "550 5.1.1 no such mailbox" if number == 1 else ""
-        yield Dispatch("<1@x>", name, NoticeKind.ANNOUNCED, contact.recipient, state, at, at, detail)
+        message = message_id(case.plan.id, name, NoticeKind.ANNOUNCED, contact.recipient)
+        yield Dispatch(message, name, NoticeKind.ANNOUNCED, contact.recipient, state, at, at, detail)
 
 
 def _imagine(case: Case, kind: NoticeKind, customer: str) -> Case:

@@ -207,7 +207,7 @@ def written(workspace: Workspace, case: Case, found: Mapping[str, tuple[Debt, Co
     if not found:
         return []
     wanted = {debt.customer for debt, _ in found.values() if debt.kind in WITH_MANUAL}
-    desk = writer(workspace, case, _manuals(workspace, case.plan, wanted))
+    desk = writer(workspace, case, manuals_of(workspace, case.plan, wanted))
     return [desk.letter(message, debt, contact) for message, (debt, contact) in found.items()]
 
 
@@ -229,13 +229,13 @@ def writer(workspace: Workspace, case: Case, manuals: Mapping[str, Sequence[Atta
     )
 
 
-def _manuals(workspace: Workspace, plan: Plan, wanted: Collection[str]) -> dict[str, tuple[Attachment]]:
+def manuals_of(workspace: Workspace, plan: Plan, wanted: Collection[str]) -> dict[str, tuple[Attachment]]:
     """The manuals of these customers, as they go with letters."""
     from liftlock.app.manuals import made_manuals
 
     if not wanted:
         return {}
-    return {customer: (pdf,) for customer, (pdf, _) in made_manuals(workspace, plan) if customer in wanted}
+    return {customer: (pdf,) for customer, (pdf, _) in made_manuals(workspace, plan, wanted)}
 
 
 def _rows(case: Case, found: Mapping[str, tuple[Debt, Contact]]) -> list[Queued]:
