@@ -10,7 +10,8 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -20,7 +21,18 @@ LOWEST, HIGHEST = 1, 5
 SENTENCE = 1000
 """Characters of a comment that are kept."""
 
-_SUBJECT = re.compile(r"\b([A-Z2-7]{4}-[A-Z2-7]{4}-[A-Z2-7]{4})\b\W*([1-5])\b", re.IGNORECASE)
+_CODE = r"(?<![A-Z0-9-])([A-Z2-7]{4}-[A-Z2-7]{4}-[A-Z2-7]{4})"
+_SUBJECT = re.compile(_CODE + r"[^\w-]+([1-5])(?![0-9]|[.,][0-9])", re.IGNORECASE | re.ASCII)
+_NOT_THEIRS = re.compile(
+    r"^[ \t]*(?:>|-- ?$|_{8,}|-{2,} ?(?:Original|Ursprüngliche|Forwarded|原始邮件|原邮件|转发)"
+    r"|(?:From|Von|Sent|发件人|寄件者) ?[:：]|(?:Sent from|Get Outlook|Gesendet von|发自我的)\b"
+    r"|(?:On|Am)\b[^\n]*\d[^\n]*(?:\n[^\n]*)?(?:wrote|schrieb[^\n]*):|[^\n]*(?:\n[^\n]*)?写道[:：])",
+    re.MULTILINE | re.IGNORECASE,
+)
+"""Where a mail program begins to quote, and where a signature begins."""
+_GREETING = re.compile(
+    r"^\W*(?:(?:dear|hello|hi|hey|good (?:morning|day|evening))\b.{0,40}|.{0,20}(?:您好|你好))\W*$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +77,20 @@ def read_score(text: str) -> int:
 def read_reply(subject: str, body: str) -> Answer | None:
     """The answer in a reply by mail; None when its subject carries no code and score.
 
-    The first line of the reply that is neither empty nor quoted is its sentence.
+    Its sentence is the first paragraph that the customer wrote, after a greeting: not what a program quotes, nor a
+    signature.
     """
-    if not (found := _SUBJECT.search(subject)):
+    if not (found := _SUBJECT.search(unicodedata.normalize("NFKC", subject))):
         return None
-    own = (line.strip() for line in body.splitlines() if not line.lstrip().startswith(">"))
-    return Answer(found[1].upper(), int(found[2]), sentence(next(filter(None, own), "")))
+    return Answer(found[1].upper(), int(found[2]), sentence(next(_own_paragraphs(body), "")))
+
+
+def _own_paragraphs(body: str) -> Iterator[str]:
+    lines = "\n".join(line for line in body.splitlines() if not line.lstrip().startswith(">"))
+    own = _NOT_THEIRS.split(lines, maxsplit=1)[0]
+    for paragraph in re.split(r"\n\s*\n", own):
+        if paragraph.strip() and not _GREETING.match(paragraph.strip()):
+            yield paragraph
 
 
 def sentence(text: str) -> str:

@@ -130,7 +130,7 @@ def after_look(plan: Plan, planned: PlannedHost, part: HostProgress, seen: Obser
 def after_gates(host: str, judged: Judged | None, result: GateResult) -> tuple[Fact, ...]:
     """The facts that the gates after an upgrade prove; `judged` is what they said before anything started.
 
-    A gate that could not be measured is no reason to go back: nobody knows (`rollout` pauses there, unless it is waived).
+    A gate that could not be measured is no reason to go back: nobody knows (`rollout` pauses, unless it is waived).
     """
     found = Judged(
         host=host,

@@ -90,8 +90,9 @@ def make_plan(
     ]
     timed = _settled(draft, judged, _Setting(fleet, targets, _needs(targets, there, draft), openings))
     approvals = max(approvers_needed(policy.approvals, kind, len(timed.hosts)) for kind in kinds)
-    if any(not release.reversible for _, release in _passed(targets, timed)):
+    if one_way := [release for _, release in _passed(targets, timed) if not release.reversible]:
         approvals = max(approvals, 1)  # no way back but the backup: somebody must have said yes to that
+        timed = _without_drill(timed, one_way[0].version)
     plan = replace(timed, approvals=approvals, estimates=_estimates(targets, timed))
     return replace(plan, id=plan_id(plan))
 
@@ -104,6 +105,16 @@ class _Setting:
     targets: Mapping[str, Target]
     needs: Needs
     openings: Mapping[str, Openings]
+
+
+def _without_drill(plan: Plan, version: str) -> Plan:
+    """The plan without its drill: a way back that restores a backup loses what a customer did in between."""
+    if not plan.policy.drill:
+        return plan
+    first, *others = plan.hosts
+    note = "; ".join(part for part in (first.note, f"no drill: {version} is not reversible") if part)
+    hosts = (first.placed(first.wave, first.window, note), *others)
+    return replace(plan, hosts=hosts, policy=replace(plan.policy, drill=False))
 
 
 def _refuse_nobody(fleet: Fleet, there: _Hosts, considered: _Hosts, draft: Plan) -> None:

@@ -358,7 +358,7 @@ class Progress:
         return cursor
 
     def is_looked_at_again(self, name: str) -> bool:
-        """Whether the gates look again after the host's upgrade or rollback: there must be something to compare with."""
+        """Whether the gates look again after its upgrade or rollback: there must be something to compare with."""
         judged = self.verdicts.get(name)
         return self.lineup.plan.policy.gates_after and judged is not None and judged.verdict in _MEASURED
 

@@ -9,29 +9,28 @@ Every measure keeps its numerator and denominator; where nothing was to be measu
   of all customers with a host started. A waived notice is not in time.
 * satisfaction (CSAT): answers of 4 or 5, of all answers on a scale from 1 to 5 (the "top two box" share), goal 90 %;
   of a customer's several answers about one plan the last counts.
-* time to patch: days from a release's publication to each upgraded host, by severity: that of the gravest defect it
-  fixes, else its kind.
+* time to patch, and to respond to incidents: `liftlock.review_times`. By severity: that of the gravest defect that a
+  release fixes, else its kind.
 * cost: minutes in which a controller was at work, and steps that operators took, for each host attempted.
 """
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from statistics import median
+from datetime import datetime, timedelta
 from typing import Literal
 
 from liftlock import ledger
-from liftlock.errors import InputError
 from liftlock.incident import ACKNOWLEDGE_WITHIN, RECOVER_WITHIN, Incident, incidents
 from liftlock.ledger import Entry
 from liftlock.model import Action, NoticeKind, NoticeState, Outcome, Plan, Release
 from liftlock.notice import promised_leads
+from liftlock.quarter import Quarter
 from liftlock.rate import Rate
 from liftlock.records import HostRecord, read_records
+from liftlock.review_times import PatchTime, ResponseTime, patch_times, response_times
 
 SATISFIED, SATISFACTION_GOAL = 4, 90
 TREND = 4
@@ -51,35 +50,6 @@ _STEPS = (
 )
 """Facts that each stand for one thing that an operator did."""
 _TOLD = (NoticeKind.ANNOUNCED, NoticeKind.RESCHEDULED)
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Quarter:
-    """A quarter of a year, in UTC."""
-
-    year: int
-    number: int
-
-    @staticmethod
-    def of(moment: datetime) -> Quarter:
-        """The quarter in which the moment lies."""
-        moment = moment.astimezone(UTC)
-        return Quarter(moment.year, (moment.month + 2) // 3)
-
-    @staticmethod
-    def read(text: str) -> Quarter:
-        """The quarter written as `2026-Q4`. Raises InputError for anything else."""
-        if not (found := re.fullmatch(r"(\d{4})-?[Qq]([1-4])", text, re.ASCII)):
-            raise InputError(f"a quarter is written as 2026-Q4, not {text!r}")
-        return Quarter(int(found[1]), int(found[2]))
-
-    @property
-    def before(self) -> Quarter:
-        """The quarter before it."""
-        return Quarter(self.year, self.number - 1) if self.number > 1 else Quarter(self.year - 1, 4)
-
-    def __str__(self) -> str:
-        return f"{self.year}-Q{self.number}"
 
 
 State = Literal["met", "missed", "no data", ""]
@@ -121,16 +91,6 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
-class PatchTime:
-    """Days from publication to upgraded hosts of one severity: the middle one, the longest, over so many hosts."""
-
-    severity: str
-    median_days: float
-    longest_days: float
-    hosts: int
-
-
-@dataclass(frozen=True, slots=True)
 class Cost:
     """What a quarter's upgrades took: controller minutes and operator steps, over so many hosts attempted."""
 
@@ -167,6 +127,7 @@ class Review:
     measures: tuple[Measure, ...]
     patch_times: tuple[PatchTime, ...]
     unpublished: int
+    response_times: tuple[ResponseTime, ...]
     costs: tuple[Cost, ...]
     satisfaction_by_release: tuple[Satisfaction, ...]
     satisfaction_by_customer: tuple[Satisfaction, ...]
@@ -192,12 +153,12 @@ def make_review(
         by_plan[entry.plan].append(entry)
     records = read_records(everything)
     plans = records.plans
-    shown = _trend(quarter)
+    shown = quarter.and_before(TREND)
     found = [one for id_, plan in plans.items() for one in incidents(plan, by_plan[id_])]
     answers = [answer for id_ in plans for answer in _answers(plans[id_], by_plan[id_])]
     told = [each for id_, plan in plans.items() for each in _told(plan, by_plan[id_])]
     of_quarter = [answer for answer in answers if answer.quarter == quarter]
-    times, unpublished = _patch_times(records.hosts, quarter, releases)
+    times, unpublished = patch_times(records.hosts, shown, releases)
     return Review(
         quarter=str(quarter),
         measures=(
@@ -209,6 +170,7 @@ def make_review(
         ),
         patch_times=times,
         unpublished=unpublished,
+        response_times=response_times(found, shown),
         costs=tuple(_cost(each, plans, by_plan, records.hosts) for each in shown),
         satisfaction_by_release=_satisfaction(of_quarter, "release"),
         satisfaction_by_customer=_satisfaction(of_quarter, "customer"),
@@ -232,13 +194,6 @@ class _Answer:
     @property
     def satisfied(self) -> bool:
         return self.score >= SATISFIED
-
-
-def _trend(quarter: Quarter) -> tuple[Quarter, ...]:
-    shown = [quarter]
-    while len(shown) < TREND:
-        shown.append(shown[-1].before)
-    return tuple(reversed(shown))
 
 
 def _measure(name: str, goal: int, shown: Sequence[Quarter], kept: Iterable[_Kept]) -> Measure:
@@ -294,30 +249,6 @@ def _satisfaction(answers: Iterable[_Answer], of: Literal["release", "customer"]
     for answer in answers:
         groups[answer.release if of == "release" else answer.customer].append(answer.satisfied)
     return tuple(Satisfaction(name, sum(groups[name]), len(groups[name])) for name in sorted(groups))
-
-
-def _patch_times(
-    records: Iterable[HostRecord], quarter: Quarter, releases: Mapping[tuple[str, str], Release]
-) -> tuple[tuple[PatchTime, ...], int]:
-    days: dict[str, list[float]] = defaultdict(list)
-    unpublished = 0
-    for one in records:
-        if one.outcome is not Outcome.SUCCEEDED or Quarter.of(one.at) != quarter:
-            continue
-        release = releases.get((one.product, one.version))
-        if release is None or release.released is None:
-            unpublished += 1
-            continue
-        published = datetime.combine(release.released, datetime.min.time(), UTC)
-        days[_severity(release)].append(max(0.0, (one.at - published) / timedelta(days=1)))
-    times = (PatchTime(name, round(median(found), 1), round(max(found), 1), len(found)) for name, found in days.items())
-    return tuple(sorted(times, key=lambda one: one.severity)), unpublished
-
-
-def _severity(release: Release) -> str:
-    """That of the gravest defect which the release fixes, else its kind."""
-    fixed = {fix.severity for fix in release.fixes}
-    return next((grave for grave in ("urgent", "major", "minor") if grave in fixed), release.kind.value)
 
 
 def _cost(

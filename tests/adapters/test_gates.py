@@ -411,3 +411,23 @@ def test_the_gates_that_stops_name_run_only_when_they_are_named(gate_fleet, suit
     assert [(result.verdict, result.reason) for result in named] == [
         (Verdict.FAILED, "test_no_job_runs: 3 jobs still run")
     ]
+
+
+# ---- a controller without room
+
+
+def test_suites_that_cannot_be_started_are_an_error_on_every_host(hosts, gate_fleet, suites, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(suites / "no such folder"))
+    told = []
+    results = PytestGates(suites, gate_fleet.settings(), PRODUCT, RELEASE).run(hosts[:2], told.append)
+    assert results == told
+    assert {(result.verdict, result.reason) for result in results} == {
+        (Verdict.ERROR, "the suites could not be run: No such file or directory")
+    }
+
+
+def test_a_log_that_cannot_be_kept_takes_nothing_from_the_verdicts(hosts, gate_fleet, suites, tmp_path):
+    (suites / "test_fine.py").write_text("def test_fine(host): assert True\n")
+    (tmp_path / "logs").write_text("where the folder was to be")
+    gates = PytestGates(suites, gate_fleet.settings(), PRODUCT, RELEASE, log_dir=tmp_path / "logs")
+    assert [result.verdict for result in gates.run(hosts[:1], lambda _: None)] == [Verdict.PASSED]

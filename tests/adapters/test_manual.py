@@ -202,7 +202,7 @@ def test_fixed_defects_stand_by_severity_the_urgent_ones_first() -> None:
 def test_a_key_customer_finds_its_own_manager() -> None:
     looked_after = replace(HARBOUR, tier="key", manager=Manager("Mary Jackson", "mary@quayside.example", "+49 30 99"))
     text = Outline(manual_of(looked_after)).text
-    for fact in ("Mary Jackson", "mary@quayside.example", "+49 30 99", "for your tier: key"):
+    for fact in ("Mary Jackson", "mary@quayside.example", "+49 30 99", "service level: key"):
         assert fact in text
 
 

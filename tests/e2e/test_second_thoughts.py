@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from e2e.conftest import MakeHarbour
-from e2e.harbour import LIFTLOCK, PATIENCE, WAIVED, Harbour, run
+from e2e.harbour import LIFTLOCK, PATIENCE, WAIVED, Harbour, run, within
 from e2e.test_interrupted_controllers import begin_and_hold, finishes_alone
 
 
@@ -109,3 +109,16 @@ def test_a_controller_that_can_write_nothing_says_so_in_one_message(
     assert "Traceback" not in done.stderr
     assert done.stderr.startswith("liftlock: ")
     assert not harbour.seen("np-1").touched
+
+
+def test_an_inventory_that_somebody_edits_while_a_rollout_runs_changes_nothing_of_it(make_harbour: MakeHarbour) -> None:
+    harbour = make_harbour("np-1", "hx-1")
+    harbour.hold_before_switch()
+    plan = harbour.announced()
+    rollout = harbour.start("rollout", plan, "--no-notify", "--json")
+    assert within(lambda: any(map(harbour.is_held, harbour.hosts)))
+    harbour.inventory.write_text("customers: [half of a line", encoding="utf-8")
+    harbour.let_go()
+    told, said = rollout.communicate(timeout=PATIENCE)
+    assert rollout.returncode == 0, (told, said)
+    assert harbour.versions() == harbour.all_on("1.5.0")

@@ -213,6 +213,18 @@ def test_a_release_without_a_way_back_but_the_backup_needs_somebodys_word() -> N
     assert make_plan(Target(CATALOGUE, "1.5.0", observed), fleet(host), Policy(), {}, NOW).approvals == 0
 
 
+def test_a_release_without_a_way_back_but_the_backup_is_not_drilled_on_a_customer_and_the_plan_says_so() -> None:
+    last = replace(CATALOGUE.releases[2], reversible=False, backup=True)
+    catalogue = replace(CATALOGUE, releases=(*CATALOGUE.releases[:2], last, CATALOGUE.releases[3]))
+    hosts, observed = fleet(Host("m1", "mill", "::1"), Host("m2", "mill", "::1")), {"m1": seen("m1"), "m2": seen("m2")}
+    plan = make_plan(Target(catalogue, "1.5.0", observed), hosts, Policy(drill=True), {}, NOW)
+    assert not plan.policy.drill
+    assert [host.note for host in plan.hosts] == [f"no drill: {last.version} is not reversible", ""]
+    drilled = make_plan(Target(CATALOGUE, "1.5.0", observed), hosts, Policy(drill=True), {}, NOW)
+    assert drilled.policy.drill
+    assert drilled.hosts[0].note == ""
+
+
 def test_asking_for_customers_and_hosts_narrows_the_plan() -> None:
     both = fleet(
         Host("m1", "mill", "::1"),

@@ -14,6 +14,7 @@ from liftlock.ledger import Entry, Fact
 from liftlock.model import (
     Action,
     Artifact,
+    Fix,
     NoticeKind,
     NoticeState,
     Outcome,
@@ -25,7 +26,8 @@ from liftlock.model import (
     Window,
 )
 from liftlock.plan_document import plan_id, to_document
-from liftlock.review import Quarter, Review, make_review
+from liftlock.quarter import Quarter
+from liftlock.review import Review, make_review
 from world import MemoryLedger, plan_of
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -165,6 +167,33 @@ def test_time_to_patch_runs_from_publication_by_kind_and_says_what_it_could_not_
     review = story.review(**{"1_5_0": release})
     assert [(one.severity, one.median_days, one.hosts) for one in review.patch_times] == [("security", 10.5, 2)]
     assert story.review().unpublished == 2
+
+
+def test_time_to_patch_stands_beside_the_quarters_before_gravest_severity_first() -> None:
+    story, before, now = Story(), NOW - 100 * DAY, NOW - 9 * DAY
+    story.upgraded(planned(3, before, "1.4.1"), before, [GOOD, GOOD, BAD])
+    story.upgraded(planned(2, now), now, [GOOD, GOOD])
+    patch = Release("boathouse", "1.4.1", ReleaseKind.PATCH, Artifact("x", "0" * 64, 1), released=date(2026, 8, 1))
+    mended = Fix("urgent", "BH-1", {"en": "a hole"})
+    urgent = replace(patch, version="1.5.0", released=date(2026, 11, 1), fixes=(mended,))
+    review = story.review(**{"1_4_1": patch, "1_5_0": urgent})
+    assert [(one.severity, [(days.median_days, days.hosts) for days in one.trend]) for one in review.patch_times] == [
+        ("urgent", [(None, 0), (None, 0), (None, 0), (10.5, 2)]),
+        ("patch", [(None, 0), (None, 0), (11.5, 2), (None, 0)]),
+    ]
+    assert (review.patch_times[1].median_days, review.patch_times[1].longest_days) == (None, None)
+
+
+def test_response_times_are_medians_of_the_incidents_that_had_a_response() -> None:
+    story, at = Story(), NOW - 9 * DAY
+    for waited in (10, 40, None):
+        plan = planned(2, at := at + DAY)
+        story.upgraded(plan, at, [BAD, GOOD])
+        if waited:
+            story.say(plan, at + (10 + waited) * MINUTE, ledger.Acknowledged(by="ana"))
+    *earlier, now = story.review().response_times
+    assert (now.minutes_to_acknowledge, now.acknowledged, now.incidents) == (25.0, 2, 3)
+    assert [(one.minutes_to_acknowledge, one.incidents) for one in earlier] == [(None, 0)] * 3
 
 
 def test_cost_is_controller_minutes_and_operator_steps_for_each_host_attempted() -> None:

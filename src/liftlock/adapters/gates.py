@@ -104,7 +104,12 @@ class PytestGates:
             for host in hosts:
                 judged(judge(host.name, (), trouble=f"there is no folder {self._suites.name} with gate suites"))
         else:
-            self._run_slices(deque(_slices(hosts, self._processes)), judged)
+            try:
+                self._run_slices(deque(_slices(hosts, self._processes)), judged)
+            except OSError as error:  # no room, or no process to be had, on this machine
+                trouble = f"the suites could not be run: {error.strerror or error}"
+                for host in [host for host in hosts if host.name not in results]:
+                    judged(judge(host.name, (), trouble=trouble))
         return [results[host.name] for host in hosts]
 
     def _run_slices(self, waiting: deque[tuple[Host, ...]], judged: Callable[[GateResult], None]) -> None:
@@ -122,7 +127,8 @@ class PytestGates:
                         run.end(self._seconds)
                         selector.unregister(run.results)
                         os.close(run.results)
-                        self._keep_log(run)
+                        with suppress(OSError):  # a full disk must not hide what was found
+                            self._keep_log(run)
                         run.judge_the_rest(judged)
 
     def _start(self, hosts: tuple[Host, ...], scratch: Path) -> _Run:

@@ -117,9 +117,20 @@ def _fit(node: Node) -> Node:
 
 
 def _widths(rows: Iterable[Sequence[Sequence[Node]]]) -> list[int]:
-    """How the columns of a table share its width: by their longest text, within bounds; Chinese counts double."""
+    """How the columns of a table share its width: by their longest text, but room for the longest word of the head.
+
+    Chinese counts double.
+    """
     columns = zip(*filter(None, rows), strict=True)
-    return [max(8, min(max(len(plain(cell).encode("gb18030")) for cell in column), 42)) for column in columns]
+    return [max(8, _longest_word(column[0]) + 4, min(max(map(_breadth, column)), 36)) for column in columns]
+
+
+def _longest_word(cell: Sequence[Node]) -> int:
+    return max(map(len, plain(cell).split()), default=0)
+
+
+def _breadth(cell: Sequence[Node]) -> int:
+    return len(plain(cell).encode("gb18030"))
 
 
 def _wrong(error: Any) -> InputError:

@@ -11,9 +11,10 @@ from rich.text import Text
 from liftlock.adapters.review_page import incident_words
 from liftlock.adapters.terminal import BAD, DIM, GOOD, console, table
 from liftlock.review import Review, Share
+from liftlock.review_times import Days
 
 if TYPE_CHECKING:
-    from liftlock.app.reviewing import Heard
+    from liftlock.app.reviewing import Heard, Unknown
 
 _STYLES = {"met": GOOD, "missed": BAD}
 
@@ -33,9 +34,9 @@ def show_review(review: Review, written: Sequence[Path]) -> None:
         )
     screen.print(rows)
     if review.patch_times:
-        rows = table("time to patch", "median days", "longest", "hosts")
+        rows = table("time to patch, median days", *quarters, "longest")
         for time in review.patch_times:
-            rows.add_row(time.severity, str(time.median_days), str(time.longest_days), str(time.hosts))
+            rows.add_row(time.severity, *map(_days, time.trend), _or_dash(time.longest_days))
         screen.print()
         screen.print(rows)
     if review.unpublished:
@@ -43,7 +44,7 @@ def show_review(review: Review, written: Sequence[Path]) -> None:
     rows = table("cost", "minutes", "a host", "steps", "a host", "hosts")
     for cost in review.costs:
         each = (cost.minutes, cost.minutes_a_host, cost.steps, cost.steps_a_host, cost.hosts)
-        rows.add_row(cost.quarter, *("-" if value is None else str(value) for value in each))
+        rows.add_row(cost.quarter, *map(_or_dash, each))
     screen.print()
     screen.print(rows)
     _show_incidents(review)
@@ -55,17 +56,26 @@ def show_review(review: Review, written: Sequence[Path]) -> None:
         screen.print(Text(f"Written: {path}"), soft_wrap=True)
 
 
-def show_heard(heard: Sequence[Heard]) -> None:
-    """What each customer answered, and whether it is new."""
+def show_heard(heard: Sequence[Heard], unknown: Sequence[Unknown]) -> None:
+    """What each customer answered, whether it is new, and which replies carry a code that nobody was given."""
     for one in heard:
         new = "recorded" if one.recorded else "known already"
         said = f": {one.comment}" if one.comment else ""
         console().print(Text(f"{one.customer}, plan {one.plan[:8]}: {one.score} of 5 ({new}){said}"))
+    for reply in unknown:
+        console().print(Text(f"{reply.file}: not recorded: {reply.why}", style=BAD), soft_wrap=True)
 
 
 def _show_incidents(review: Review) -> None:
     screen = console()
     screen.print()
+    if any(time.incidents for time in review.response_times):
+        rows = table("median minutes to", "acknowledge", "recover", "incidents")
+        for time in review.response_times:
+            acknowledged = _of(time.minutes_to_acknowledge, time.acknowledged)
+            rows.add_row(time.quarter, acknowledged, _of(time.minutes_to_recover, time.recovered), str(time.incidents))
+        screen.print(rows)
+        screen.print()
     if not review.incidents:
         screen.print("No incident opened in this quarter.")
         return
@@ -73,6 +83,18 @@ def _show_incidents(review: Review) -> None:
     for told in map(incident_words, review.incidents):
         rows.add_row(told["opened"], told["acknowledged"], told["recovered"], Text(told["reason"]))
     screen.print(rows)
+
+
+def _days(days: Days) -> str:
+    return _of(days.median_days, days.hosts)
+
+
+def _of(middle: float | None, count: int) -> str:
+    return "-" if middle is None else f"{middle} ({count})"
+
+
+def _or_dash(value: float | None) -> str:
+    return "-" if value is None else str(value)
 
 
 def _share(share: Share) -> str:

@@ -7,17 +7,17 @@ import secrets
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from email import message_from_binary_file, policy
-from email.message import EmailMessage
 from pathlib import Path
 
 from liftlock.adapters import files
+from liftlock.adapters.replies import replies_in
 from liftlock.app.workspace import Workspace
 from liftlock.errors import InputError, LiftlockError
-from liftlock.feedback import Answer, code_of, find, read_reply, sentence
+from liftlock.feedback import Answer, code_of, find, sentence
 from liftlock.ledger import Delivered, Rated
 from liftlock.model import Release
-from liftlock.review import Quarter, Review, make_review
+from liftlock.quarter import Quarter
+from liftlock.review import Review, make_review
 
 KEY_LENGTH = 32
 
@@ -31,6 +31,14 @@ class Heard:
     score: int
     comment: str
     recorded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A reply that was not recorded, and why."""
+
+    file: Path
+    why: str
 
 
 def review_quarter(workspace: Workspace, quarter: str) -> Review:
@@ -76,21 +84,15 @@ def record_feedback(workspace: Workspace, answer: Answer) -> Heard:
     return Heard(plan, customer, fact.score, fact.comment, recorded=new)
 
 
-def answers_in(path: Path) -> list[Answer]:
-    """The answers in a saved reply (.eml) or in all of a folder's. Raises InputError when it cannot be read."""
-    found = []
-    try:
-        for file in sorted(path.glob("*.eml")) if path.is_dir() else [path]:
-            with file.open("rb") as source:
-                message = message_from_binary_file(source, _class=EmailMessage, policy=policy.default)
-            body = message.get_body(("plain",))
-            reply = read_reply(str(message.get("Subject", "")), str(body.get_content()) if body else "")
-            found += [reply] if reply else []
-    except (OSError, ValueError, LookupError) as error:
-        raise InputError(f"{path}: cannot be read as mail: {error}") from error
-    if not found:
-        raise InputError(f"{path}: no answer in it: its subject carries a code and a score from 1 to 5")
-    return found
+def record_replies(workspace: Workspace, path: Path) -> tuple[list[Heard], list[Unknown]]:
+    """Record the answers in saved replies; those with a code that was not given out here stop no other."""
+    heard, unknown = [], []
+    for reply in replies_in(path):
+        try:
+            heard.append(record_feedback(workspace, reply.answer))
+        except InputError as error:
+            unknown.append(Unknown(reply.file, str(error)))
+    return heard, unknown
 
 
 def feedback_key(workspace: Workspace) -> bytes:

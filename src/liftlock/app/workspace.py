@@ -44,11 +44,16 @@ class SystemClock:
 
 
 class Workspace:
-    """The folder that a task works in. Raises InputError when there is none or its files are wrong."""
+    """The folder that a task works in. Raises InputError when there is none or its files are wrong.
+
+    A product and a fleet are read once: whoever edits them does not change what is being carried out.
+    """
 
     def __init__(self, start: Path | None = None) -> None:
         self.root = files.find_workspace(start or Path.cwd())
         self.clock = SystemClock()
+        self._catalogues: dict[str, Catalogue] = {}
+        self._fleets: dict[str | None, Fleet] = {}
 
     @cached_property
     def settings(self) -> Settings:
@@ -62,7 +67,9 @@ class Workspace:
 
     def catalogue(self, product: str) -> Catalogue:
         """The product and its releases."""
-        return files.load_catalogue(self.root, product)
+        if product not in self._catalogues:
+            self._catalogues[product] = files.load_catalogue(self.root, product)
+        return self._catalogues[product]
 
     def catalogues(self, plan: Plan) -> list[Catalogue]:
         """Those of the plan's products, its own first."""
@@ -70,7 +77,9 @@ class Workspace:
 
     def fleet(self, name: str | None = None) -> Fleet:
         """The fleet of that inventory (its name in inventories/), or of the only one there is."""
-        return self.fleet_with_hashes(name)[0]
+        if name not in self._fleets:
+            self._fleets[name] = self.fleet_with_hashes(name)[0]
+        return self._fleets[name]
 
     def fleet_with_hashes(self, name: str | None = None) -> tuple[Fleet, dict[str, str]]:
         """The fleet, and the sha256 of all that it was read from, for `files.input_hashes`."""

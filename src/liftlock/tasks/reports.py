@@ -6,7 +6,7 @@ from pathlib import Path
 
 from invoke import Context
 
-from liftlock.errors import InputError
+from liftlock.errors import ExitCode, InputError
 from liftlock.tasks.declare import JSON, declared, print_json
 
 
@@ -83,23 +83,29 @@ def _review(quarter: str, html: str, pdf: str, *, as_json: bool) -> None:
 )
 def feedback(
     _context: Context, code: str = "", score: str = "", comment: str = "", mail: str = "", json: bool = False
-) -> None:
+) -> ExitCode:
     """
     Record what a customer answered to the letter that told of its upgrade: a score, perhaps a sentence.
 
+    Exit 3 when a reply carries a code that was not given out here; the others are recorded.
     Example: liftlock feedback --code K7QM-4TZC-2AXB --score 5 --comment "quick and quiet"
     """
     from liftlock.adapters.terminal_review import show_heard
-    from liftlock.app.reviewing import answers_in, record_feedback
+    from liftlock.app.reviewing import Heard, Unknown, record_feedback, record_replies
     from liftlock.app.workspace import Workspace
     from liftlock.feedback import Answer, read_score
 
     if bool(mail) == bool(code):
         raise InputError("say --code and --score, or --mail")
-    answers = answers_in(Path(mail)) if mail else [Answer(code, read_score(score), comment)]
     workspace = Workspace()
-    heard = [record_feedback(workspace, answer) for answer in answers]
-    if json:
-        print_json({"answers": heard})
+    heard: list[Heard]
+    unknown: list[Unknown] = []
+    if mail:
+        heard, unknown = record_replies(workspace, Path(mail))
     else:
-        show_heard(heard)
+        heard = [record_feedback(workspace, Answer(code, read_score(score), comment))]
+    if json:
+        print_json({"answers": heard, "unknown": unknown})
+    else:
+        show_heard(heard, unknown)
+    return ExitCode.REFUSED if unknown else ExitCode.DONE
