@@ -57,6 +57,11 @@ _SUGGESTIONS = tuple(
             r"sha256|upload incomplete",
             "the artifact did not arrive as it left: look at the link and the artifact's file, then run it again",
         ),
+        (
+            r"rollback not verified",
+            "it is back on the release before: read what the gate found, correct the host or the suite, then run"
+            " liftlock rollback again",
+        ),
         (r"^gate ", "read what the gate found; correct the host, then run: liftlock gate"),
         (
             r"current (is not a link|points outside|is dangling)",

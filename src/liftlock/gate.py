@@ -82,9 +82,11 @@ def blamed(before: Collection[str], after: GateResult) -> str:
     """
     if after.verdict is Verdict.PASSED:
         return ""
-    if after.not_passed and set(after.not_passed) <= set(before):
+    new = [test for test in after.not_passed if test not in before]
+    if after.not_passed and not new:
         return ""
-    return f"gate {after.verdict}: {after.reason}"
+    reason = after.reason if len(new) == len(after.not_passed) else f"{', '.join(new)} passed before"
+    return f"gate {after.verdict}: {one_line(reason)}"
 
 
 def weightiest(findings: Iterable[Finding]) -> Finding:

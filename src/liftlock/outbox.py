@@ -128,7 +128,10 @@ def find(named: str, letters: Mapping[str, Dispatch]) -> Dispatch:
     wanted = identity(named.strip())
     found = [letters[name] for name in letters if name.startswith(wanted)]
     if len(wanted) < _SHORTEST or len(found) != 1:
-        raise InputError(f"{named!r} names {len(found) or 'no'} letter{'s' * (len(found) != 1)} of this plan")
+        raise InputError(
+            f"{named!r} names {len(found) or 'no'} letter{'s' * (len(found) != 1)} of this plan;"
+            " `notify` lists those that wait for a word, each with what names it"
+        )
     (letter,) = found
     if letter.state not in _UNSETTLED | {NoticeState.REFUSED}:
         raise InputError(f"the letter {wanted[:8]} to {letter.recipient} is {letter.state}: nothing is to be settled")

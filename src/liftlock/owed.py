@@ -6,7 +6,7 @@ All of it follows from the plan, its entries and the time, so what a dead contro
   that the customer was told of.
 - `reminder` from some time before the first window on, where the announcement is older than that; from then on also
   `action_needed`, when a yes is missing or a host is on hold. Hosts whose gate failed, or that could not be reached,
-  ask for action at once.
+  ask for action at once; when one more does later, there is one more letter.
 - `started` while the customer's hosts are being worked on.
 - `completed` when every planned host is proven to run the release. `rolled_back` when none is being worked on and at
   least one went back or failed; when the others succeed later, `completed` names which.
@@ -18,7 +18,7 @@ All of it follows from the plan, its entries and the time, so what a dead contro
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
@@ -68,8 +68,8 @@ class Ask:
 class Debt:
     """One piece of news that is owed, and to whom; `customer` is empty for the vendor's own people.
 
-    `asks` are what the customer has to do. `number` tells digests and incidents apart, `letters` are what a digest
-    tells of.
+    `asks` are what the customer has to do. `number` tells digests, incidents and letters that ask for
+    one action more apart, `letters` are what a digest tells of.
     """
 
     kind: NoticeKind
@@ -242,8 +242,32 @@ def _to(case: Case, customer: Customer, now: datetime, remind_before: timedelta)
             yield Debt(NoticeKind.REMINDER, name, everybody)
         wanted = tuple(asks(case, name))
         if wanted and (due or wanted[0].what in {What.GATE, What.UNREACHABLE}):
-            yield Debt(NoticeKind.ACTION_NEEDED, name, everybody, asks=wanted)
+            number = _number_of(case, name, everybody, wanted)
+            yield Debt(NoticeKind.ACTION_NEEDED, name, everybody, asks=wanted, number=number)
     yield from _ends(case, name, hosts, everybody)
+
+
+def _number_of(case: Case, name: str, everybody: tuple[Contact, ...], wanted: Iterable[Ask]) -> int:
+    """Which letter asks for these actions: that which did when it was decided on, else the next one."""
+    missing, number = {(ask.what, ask.host) for ask in wanted}, 0
+    while (at := _decided(case, name, everybody, number)) is not None:
+        missing -= {(ask.what, ask.host) for ask in asks(replace(case, entries=case.entries[:at]), name)}
+        if not missing:
+            break
+        number += 1
+    return number
+
+
+def _decided(case: Case, name: str, everybody: tuple[Contact, ...], number: int) -> int | None:
+    """How many entries stood before that letter to one of these, where one has it or may have it."""
+    kind, plan = NoticeKind.ACTION_NEEDED, case.plan.id
+    ids = {identity(message_id(plan, name, kind, contact.recipient, number=number)) for contact in everybody}
+    if not any(one in case.letters and case.letters[one].may_have_arrived for one in ids):
+        return None
+    rows = ((place, entry.fact) for place, entry in enumerate(case.entries))
+    return next(
+        place for place, fact in rows if isinstance(fact, Queued | Delivered) and identity(fact.message_id) in ids
+    )
 
 
 def _announcement(case: Case, customer: str) -> NoticeKind:

@@ -33,8 +33,7 @@ from liftlock.errors import ExitCode
 from liftlock.model import Action, Outcome, Plan, PlannedHost, Verdict
 from liftlock.notice import unconsented, untold
 from liftlock.progress import Progress, Standing
-from liftlock.standing import ITSELF
-from liftlock.stops import ATTEMPTED, stop_reason, to_roll_back
+from liftlock.stops import ATTEMPTED, is_held, stop_reason, to_roll_back
 from liftlock.waves import next_wave
 from liftlock.window import in_words
 
@@ -135,7 +134,7 @@ def next_step(plan: Plan, progress: Progress, now: datetime) -> Step:
     if ailing:
         return Wait()
     reason = stop_reason(plan, progress, now)
-    if progress.paused and (reason or progress.wave) and not (reason and progress.paused.by == ITSELF):
+    if progress.paused and is_held(progress, reason):
         paused = Pause(None, f"paused {progress.paused.words}")
         return Wait() if progress.group(Standing.IN_HAND) else paused
     if reason:
@@ -355,11 +354,17 @@ def _prove(plan: Plan, progress: Progress, wave: int) -> Judge | Pause | Bake:
     again = [name for name in hosts if progress.is_looked_at_again(name)]
     if unjudged := tuple(name for name in again if name not in progress.after):
         return Judge(wave, unjudged)
-    for judged in (progress.after[name] for name in again if "gate" not in progress.waived):
-        if judged.verdict is not Verdict.PASSED:
-            words = f"{judged.host} is upgraded, and its gates tell nothing: {judged.verdict}: {judged.reason}"
-            return Pause(None, words)
+    if words := silent_gates(progress, again):
+        return Pause(None, words)
     return _bake(plan, progress, wave, hosts)
+
+
+def silent_gates(progress: Progress, upgraded: Iterable[str]) -> str:
+    """Of which of the upgraded hosts the gates' second look tells nothing, in words; empty when of none."""
+    for judged in (progress.after.get(name) for name in upgraded if "gate" not in progress.waived):
+        if judged is not None and judged.verdict is not Verdict.PASSED:
+            return f"{judged.host} is upgraded, and its gates tell nothing: {judged.verdict}: {judged.reason}"
+    return ""
 
 
 def _bake(plan: Plan, progress: Progress, wave: int, hosts: tuple[str, ...]) -> Bake:

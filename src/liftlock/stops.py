@@ -16,6 +16,7 @@ from liftlock.drill import DrillState
 from liftlock.evidence import FALSE_ALARM, refutes_target
 from liftlock.model import Plan, RollbackScope
 from liftlock.progress import Progress, Standing
+from liftlock.standing import ITSELF
 from liftlock.window import in_words
 
 ATTEMPTED = frozenset(Standing) - {Standing.FREE, Standing.LEFT_OUT}
@@ -27,6 +28,13 @@ def stop_reason(plan: Plan, progress: Progress, now: datetime | None = None) -> 
     if progress.aborted:
         return f"aborted: {progress.aborted}"
     return broken_rule(plan, progress) or (_standstill(plan, progress, now) if now else "")
+
+
+def is_held(progress: Progress, reason: str) -> bool:
+    """Whether a pause holds it up: there is something left to do, and no `reason` to stop overrules a pause of ours."""
+    if progress.paused is None:
+        return False
+    return progress.paused.by != ITSELF if reason else progress.wave is not None
 
 
 def broken_rule(plan: Plan, progress: Progress) -> str:

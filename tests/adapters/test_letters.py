@@ -78,16 +78,19 @@ def test_a_variable_nobody_gives_is_refused_with_template_and_line(tmp_path: Pat
     notices = tmp_path / "templates" / "notices"
     notices.mkdir(parents=True)
     (notices / "mine.txt.j2").write_text("first line\nDear {{ contact.nickname }}\n")
-    with pytest.raises(InputError, match=r"^notices/mine\.txt\.j2:2:.*nickname"):
+    with pytest.raises(InputError, match=r"^templates/notices/mine\.txt\.j2:2:.*nickname"):
         render(environment(tmp_path), "notices/mine.txt.j2", contact=WANG)
+    (notices / "mine.txt.j2").write_text("Dear {{ whom }}\n")
+    with pytest.raises(InputError, match=r"mine\.txt\.j2:1:1: 'whom' is undefined; known here: contact, plan"):
+        render(environment(tmp_path), "notices/mine.txt.j2", plan=PLAN, contact=WANG)
 
 
 def test_a_broken_or_missing_template_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates" / "broken.txt.j2").write_text("fine\n{% if %}\n")
-    with pytest.raises(InputError, match=r"^broken\.txt\.j2:2:"):
+    with pytest.raises(InputError, match=r"^templates/broken\.txt\.j2:2:"):
         render(environment(tmp_path), "broken.txt.j2")
-    with pytest.raises(InputError, match=r"absent\.txt\.j2: no such template"):
+    with pytest.raises(InputError, match=r"^templates/absent\.txt\.j2: no such template"):
         render(environment(tmp_path), "absent.txt.j2")
 
 

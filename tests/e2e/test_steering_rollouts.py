@@ -85,3 +85,15 @@ def test_a_drill_on_real_hosts_leaves_the_first_one_with_three_attempts_and_no_f
     assert done["rate"]["succeeded"] == done["rate"]["attempted"] == 2
     assert harbour.ask("report").told["overall"]["succeeded"] == 2
     assert harbour.versions() == harbour.all_on("1.5.0")
+
+
+def test_a_rollout_that_was_halted_for_want_of_progress_stands_as_halted(make_harbour: MakeHarbour) -> None:
+    harbour = make_harbour("np-1", "hx-1")
+    manifest = harbour.releases / "1.5.0.yaml"
+    manifest.write_text(manifest.read_text(encoding="utf-8") + 'before_switch: "sleep 2; exit 1"\n', encoding="utf-8")
+    harbour.set_policy(progress_within="1s", max_failures="9", target_percent="10")
+    plan = harbour.plan()
+    halted = harbour.ask("rollout", plan, *WAIVED, code=4).told
+    assert halted["reason"].startswith("progress: ")
+    (standing,) = harbour.ask("status", "--plan", plan).told["plans"]
+    assert standing["state"] == f"halted: {halted['reason']}"

@@ -36,16 +36,19 @@ def test_a_link_answers_with_code_and_score_in_one_click() -> None:
     assert read_reply(unquote(query), "") == Answer(code, 5)
 
 
-def test_a_reply_gives_its_first_own_line_as_the_sentence() -> None:
+def test_a_reply_gives_its_first_own_paragraph_as_the_sentence() -> None:
     code = code_of(KEY, "p1", "acme")
     reply = EmailMessage()
     reply["Subject"] = f"Re: AW: {code.lower()} 4"
-    reply.set_content("> How was it?\n\n  Quick,\x1b[31m and quiet. \n> On Friday you wrote\nMore")
+    reply.set_content("> How was it?\n\n  Quick,\x1b[31m and \n quiet. \n> On Friday you wrote\n\nMore")
     body = reply.get_content()
     assert read_reply(str(reply["Subject"]), body) == Answer(code, 4, "Quick, [31m and quiet.")
 
 
-@pytest.mark.parametrize("subject", ["", "Re: your upgrade", "ABCD-EFGH 5", "ABCD-EFGH-IJKL 6", "ABCD-EFGH-IJKL"])
+@pytest.mark.parametrize(
+    "subject",
+    ["", "Re: your upgrade", "ABCD-EFGH 5", "ABCD-EFGH-IJKL 6", "ABCD-EFGH-IJKL", "ABCD-EFGH-IJKL 4.5"],
+)
 def test_other_mail_is_no_answer(subject: str) -> None:
     assert read_reply(subject, "5") is None
 

@@ -227,3 +227,8 @@ def test_a_run_that_was_cut_short_hides_nothing_behind_what_failed_before() -> N
     cut = judge("w1h0", [Finding("test_disk", Verdict.FAILED, "full")], "the tests took longer than 60 s")
     assert blamed(("test_disk",), cut).startswith("gate failed")
     assert blamed(("test_disk",), judge("w1h0", [Finding("test_disk", Verdict.FAILED, "full")])) == ""
+
+
+def test_of_several_failures_the_new_ones_are_named() -> None:
+    assert blamed((), BOTH) == "gate failed: test_disk: 5 % free (and 1 more)"
+    assert blamed(("test_disk",), BOTH) == "gate failed: test_login passed before"

@@ -32,10 +32,12 @@ MANAGER = Contact("mei@quayside.example", "mei@quayside.example")
 K = NoticeKind
 
 
-def sent(kind: NoticeKind, customer: str, *contacts: Contact, state: NoticeState = NoticeState.SENT) -> list[Fact]:
+def sent(
+    kind: NoticeKind, customer: str, *contacts: Contact, state: NoticeState = NoticeState.SENT, number: int = 0
+) -> list[Fact]:
     facts: list[Fact] = []
     for contact in contacts:
-        message = message_id(PLAN.id, customer, kind, contact.email)
+        message = message_id(PLAN.id, customer, kind, contact.email, number=number)
         facts += [
             record.Queued(message_id=message, customer=customer, kind=kind, recipient=contact.email),
             record.Sending(message_id=message),
@@ -280,3 +282,25 @@ def test_what_is_owed_does_not_depend_on_who_asked_before() -> None:
         assert {debt.customer: debt.kind for debt in owed(of, NOW, DAY)} == dict.fromkeys(
             ("lake", "harbour"), K.ANNOUNCED
         )
+
+
+def asked_of_harbour(*facts: Fact) -> tuple[int, list[str]]:
+    (debt,) = [one for one in owed(case(PLAN, *ANNOUNCED, *facts), NOW, DAY) if one.kind is K.ACTION_NEEDED]
+    return debt.number, [ask.host for ask in debt.asks]
+
+
+def test_one_action_more_brings_one_letter_more_and_the_same_ones_none() -> None:
+    one, two = judged("harbour-1"), judged("harbour-2")
+    letter = sent(K.ACTION_NEEDED, "harbour", ADA, GRACE)
+    assert asked_of_harbour(one) == (0, ["harbour-1"])
+    assert asked_of_harbour(one, *letter) == (0, ["harbour-1"]), "it has been asked for"
+    assert asked_of_harbour(one, *letter, judged("harbour-1")) == (0, ["harbour-1"]), "it is still the same"
+    assert asked_of_harbour(one, *letter, two) == (1, ["harbour-1", "harbour-2"])
+    again = sent(K.ACTION_NEEDED, "harbour", ADA, GRACE, number=1)
+    assert asked_of_harbour(one, *letter, two, *again) == (1, ["harbour-1", "harbour-2"])
+
+
+def test_an_action_is_asked_for_by_the_letter_that_did_not_get_through() -> None:
+    one, two = judged("harbour-1"), judged("harbour-2")
+    failed = sent(K.ACTION_NEEDED, "harbour", ADA, GRACE, state=NoticeState.FAILED)
+    assert asked_of_harbour(one, *failed, two) == (0, ["harbour-1", "harbour-2"])

@@ -7,7 +7,7 @@ template names but nobody gives is an error, never an empty string.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -123,14 +123,17 @@ def render(templates: Environment, name: str, **variables: Any) -> str:
     try:
         return templates.get_template(name).render(**variables)
     except jinja2.TemplateSyntaxError as error:
-        place = Problem(file=error.name or name, line=error.lineno, column=1, message=str(error.message))
+        place = Problem(file=f"templates/{error.name or name}", line=error.lineno, column=1, message=str(error.message))
         raise InputError([place]) from error
     except jinja2.TemplateNotFound as error:
         folders = ", ".join(getattr(templates.loader, "searchpath", ()))
-        raise InputError([Problem(file=str(error.name or name), message=f"no such template in {folders}")]) from error
+        raise InputError(
+            [Problem(file=f"templates/{error.name or name}", message=f"no such template in {folders}")]
+        ) from error
     except jinja2.TemplateError as error:
         file, line = _place(error, name)
-        raise InputError([Problem(file=file, line=line, column=1, message=str(error.message))]) from error
+        message = f"{error.message}{_known(error, variables)}"
+        raise InputError([Problem(file=f"templates/{file}", line=line, column=1, message=message)]) from error
 
 
 def source_of(templates: Environment, name: str) -> str:
@@ -140,7 +143,7 @@ def source_of(templates: Environment, name: str) -> str:
     try:
         return str(templates.loader.get_source(templates, name)[0]) if templates.loader else ""
     except jinja2.TemplateNotFound as error:
-        raise InputError([Problem(file=name, message="no such template")]) from error
+        raise InputError([Problem(file=f"templates/{name}", message="no such template")]) from error
 
 
 def local_time(moment: datetime, zone: str, language: str) -> str:
@@ -201,11 +204,16 @@ def _zone(local: datetime, name: str, language: str) -> str:
     return words.brackets.format(words.zone_names.get(name, offset))
 
 
+def _known(error: Exception, names: Iterable[str]) -> str:
+    """What may be named instead of what nobody gives."""
+    return f"; known here: {', '.join(sorted(names))}" if str(error).endswith(" is undefined") else ""
+
+
 def _place(error: Exception, name: str) -> tuple[str, int]:
     """The innermost template line that an error passed through (Jinja puts template lines into tracebacks)."""
     place, step = (name, 0), error.__traceback__
     while step is not None:
         if step.tb_frame.f_code.co_filename.endswith(".j2"):
-            place = ("/".join(Path(step.tb_frame.f_code.co_filename).parts[-2:]), step.tb_lineno)
+            place = (step.tb_frame.f_code.co_filename.rpartition("/templates/")[2], step.tb_lineno)
         step = step.tb_next
     return place

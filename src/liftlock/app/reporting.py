@@ -13,15 +13,15 @@ from liftlock.app.workspace import Workspace
 from liftlock.approval import approvals
 from liftlock.cause import troubles
 from liftlock.errors import InputError
-from liftlock.ledger import Aborted, Entry, Finished, Halted, Planned, Waived
+from liftlock.ledger import Entry, Finished, Halted, Opened, Planned, Waived
 from liftlock.model import Outcome, Plan, PlannedHost
 from liftlock.outcome import runs
 from liftlock.plan_document import from_document
 from liftlock.progress import HostProgress, Progress, Standing
 from liftlock.rate import Rate
 from liftlock.report import Report, make_report, target_state
-from liftlock.rollout import Halt, Pause
-from liftlock.stops import stop_reason
+from liftlock.rollout import Halt, Pause, silent_gates
+from liftlock.stops import is_held, stop_reason
 
 
 def draw_up(workspace: Workspace, product: str | None, plan: str | None) -> Report:
@@ -184,20 +184,24 @@ def _waiver(fact: Waived) -> dict[str, str]:
 
 
 def _state(plan: Plan, progress: Progress, entries: list[Entry]) -> str:
-    ends = [entry.fact for entry in entries if isinstance(entry.fact, Halted | Aborted | Finished)]
-    if progress.paused:
+    reason = stop_reason(plan, progress)
+    if progress.paused and is_held(progress, reason):
         return f"paused {progress.paused.words}"
-    if reason := stop_reason(plan, progress):
-        if progress.aborted:
-            return reason
-        return f"halted: {reason}" if ends else f"halting: {reason}"
-    if ends and progress.wave is None:
-        return "finished"
+    if progress.aborted:
+        return reason
+    turns = (entry.fact for entry in reversed(entries) if isinstance(entry.fact, Opened | Halted | Finished))
+    if isinstance(last := next(turns, None), Halted):
+        return f"halted: {last.reason}"
+    if reason:
+        return f"halting: {reason}"
     if not plan.hosts:
         return "nothing to do"
     if not progress.hosts:
         return "planned"
-    return f"in wave {progress.wave}" if progress.wave else "finished"
+    if progress.wave is None:
+        return "finished"
+    silent = silent_gates(progress, sorted(progress.group(Standing.SWITCHED)))
+    return f"in wave {progress.wave}" + (f": {silent}" if silent else "")
 
 
 def _full_id(ids: list[str], named: str) -> str:

@@ -32,7 +32,7 @@ say() { # say <key> <value>: one frame; control bytes and length are no way out 
 finish() { # finish <result> [cause] [detail]: answer and end
     say result "$1" && say cause "${2-}" && say detail "${3-}"
     if [ -n "$asked" ]; then say version "$running"; else say version "$installed"; fi
-    tail -c 65536 "$log" | tr -d '\000-\011\013-\037\177' | awk -v frame="LL1 $LL_NONCE log=" '
+    [ ! -s "$log" ] || tail -c 65536 "$log" | tr -d '\000-\011\013-\037\177' | awk -v frame="LL1 $LL_NONCE log=" '
     { last[NR % 100] = substr($0, 1, 1000) }
     END { for (n = NR < 100 ? 1 : NR - 99; n <= NR; n++) print frame last[n % 100] }' 2>/dev/null
     say end 1

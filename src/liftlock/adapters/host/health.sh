@@ -24,12 +24,12 @@ c.request("GET", (u.path or "/") + ("?" + u.query if u.query else "")); a = c.ge
 sys.stdout.buffer.write(a.read(60000) + b"\n%03d" % a.status)'
 
 ask_command() { # ask_command <seconds>: prints the output and, as the last line, the exit status
-    # It may leave someone behind who keeps the pipe open: cat ends all the same.
+    # It may leave someone behind who keeps the pipe open: head ends all the same.
     { (product "$1" "$LL_BASE/current" "$LL_HEALTH_COMMAND") 2>>"$log"; printf '\n%s' "$?"; } |
-        timeout -k 1 "$(($1 + 7))" cat
+        timeout -k 1 "$(($1 + 7))" head -c 65536
 }
 
-ask_product() { if [ -n "$LL_HEALTH_URL" ]; then ask_url "$1"; else ask_command "$1"; fi; }
+ask_product() { if [ -n "$LL_HEALTH_URL" ]; then ask_url "$1" | head -c 65536; else ask_command "$1"; fi; }
 
 accepts() { # accepts <seconds> <host> <port>: whether a connection comes about
     if has curl; then
@@ -72,7 +72,7 @@ read_answer() { # prints status, version and the first of the body, a line each;
 
 ask() { # ask <seconds> <expected version, empty for any>: one request; sets running, and problem when it is not well
     asked=1
-    answer=$({ ask_product "$1" </dev/null 9>&- | head -c 65536 | read_answer; } 2>/dev/null)
+    answer=$({ ask_product "$1" </dev/null 9>&- | read_answer; } 2>/dev/null)
     code=${answer%%"$newline"*} && answer=${answer#*"$newline"}
     running=${answer%%"$newline"*} && answer=${answer#*"$newline"} && answer=${answer%"$newline".}
     case ${LL_HEALTH_URL:+url}$code in

@@ -8,12 +8,16 @@ probe() {
 }
 
 look_around() { # sets what tell_findings tells
-    find_missing_tools || missing=''
+    missing='' free_bytes='' free_inodes=''
+    # confirm asks how the product is; what the host has room for was asked before.
+    if [ "$LL_PHASE" = probe ]; then
+        find_missing_tools || missing=''
+        measure
+    fi
     problem='' healthy='' busy=0 unconfirmed=0
     method_installed || :
     [ -d "$LL_BASE" ] || problem='base missing'
     cause=$problem found=''
-    measure
     if [ -n "$LL_HEALTH_URL$LL_HEALTH_COMMAND" ]; then
         to=$installed
         if ask 10 ''; then healthy=1; else healthy=0 found=$answer; fi

@@ -24,7 +24,7 @@ receive() { # receive <file>: the artifact from stdin, under its name only once 
     limit
     timeout -k 5 "$seconds" head -c "$LL_LENGTH" >"$part" 9>&-
     verified "$part" || refuse_upload
-    flush "$part"
+    # Not flushed: whoever finds it after a crash verifies it again.
     mv -f "$part" "$1" || refuse_write "$1"
     part=''
     reached received
@@ -44,7 +44,8 @@ stage() {
     clear_away "$state/staged/$LL_TO"
     method_stage "$artifact" || refuse "$problem" "$(last_lines)"
     reached unpacked
-    write "staged/$LL_TO" "$LL_SHA256" || refuse_write "$state/staged"
+    # Not flushed: torn or lost in a crash it fits no artifact, and the release is staged once more.
+    printf '%s\n' "$LL_SHA256" >"$state/staged/$LL_TO" || refuse_write "$state/staged"
     reached staged
 }
 

@@ -13,7 +13,8 @@ forward() {
     back_up || return 1
     note_irreversible || return 1
     [ -z "$LL_BEFORE" ] || run before_switch "$LL_BASE/releases/$LL_TO" "$LL_BEFORE" || return 1
-    flush_filesystem "$LL_BASE"
+    # The release was flushed when it was staged; what the product's commands have done since was not.
+    [ -z "$LL_BACKUP$LL_IRREVERSIBLE$LL_BEFORE" ] || flush_filesystem "$LL_BASE"
     reached before_switch
     touched=1
     method_activate "$LL_TO" || return 1

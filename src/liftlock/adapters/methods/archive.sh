@@ -47,10 +47,10 @@ method_stage() { # method_stage <file>: make the verified artifact the release L
         [ "${free_bytes:-1048576}" -ge 1048576 ] || problem='no space left'
         return 1
     fi
-    flush_filesystem "$unpacked"
     # What stands there now was never finished, and is not current: stage() saw to that.
     clear_away "$LL_BASE/releases/$LL_TO"
     mv -fT "$unpacked" "$LL_BASE/releases/$LL_TO" || { problem='releases not writable' && return 1; }
+    flush_filesystem "$LL_BASE/releases" # only then is it noted as staged
 }
 
 unpack() { # unpack <file>, into $unpacked, as far as the phase's time allows
