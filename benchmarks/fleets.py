@@ -1,4 +1,4 @@
-"""Large fleets that do not exist: a thousand customers, sixty releases, any number of hosts; always the same ones."""
+"""Large fleets that do not exist: a thousand customers, three products, any number of hosts; always the same ones."""
 
 from __future__ import annotations
 
@@ -6,27 +6,32 @@ from datetime import UTC, datetime, timedelta
 
 from liftlock.inventory import read_fleet
 from liftlock.model import Artifact, Catalogue, Fleet, Health, Observation, Product, Release, ReleaseKind
+from liftlock.plan import Target
 
 CUSTOMERS = 1_000
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-LINES, PATCHES = 10, 6
+PRODUCTS = ("gate", "gate-db", "gate-queue")
+"""The gate needs the two others, and its database the queue. A host runs one of them."""
+LINES, PATCHES = 10, 2
 WANTED = f"1.{LINES - 1}.{PATCHES - 1}"
 _ZONES = ("Europe/Berlin", "Asia/Shanghai", "America/New_York", "Australia/Sydney", "UTC")
 _WINDOWS = ("sat 22:00-sun 04:00", "daily 23:00-05:00", "tue 01:00-03:00", "always")
 _TIERS = ("low", "standard", "standard", "key")
 
 
-def catalogue() -> Catalogue:
-    """Sixty releases in ten lines; every third line begins with a stop, every line needs the one before."""
-    releases = tuple(_release(line, patch) for line in range(LINES) for patch in range(PATCHES))
-    return Catalogue(Product("gate", {"en": "Gate"}, Health(command="true")), releases)
+def catalogue(product: str) -> Catalogue:
+    """Twenty releases in ten lines; every third line begins with a stop, every line needs the one before."""
+    releases = tuple(_release(product, line, patch) for line in range(LINES) for patch in range(PATCHES))
+    return Catalogue(Product(product, {"en": product.title()}, Health(command="true")), releases)
 
 
-def _release(line: int, patch: int) -> Release:
+def _release(product: str, line: int, patch: int) -> Release:
     version = f"1.{line}.{patch}"
-    artifact = Artifact(f"gate-{version}.tar", "0" * 64, 1_000_000)
-    stop = patch == 0 and line % 3 == 0
-    return Release("gate", version, ReleaseKind.UPGRADE, artifact, requires=f">=1.{max(0, line - 1)}", stop=stop)
+    artifact = Artifact(f"{product}-{version}.tar", "0" * 64, 1_000_000)
+    needs = dict.fromkeys(PRODUCTS[PRODUCTS.index(product) + 1 :], f">=1.{line}")
+    stop, requires = patch == 0 and line % 3 == 0, f">=1.{max(0, line - 1)}"
+    kind = ReleaseKind.UPGRADE
+    return Release(product, version, kind, artifact, requires=requires, stop=stop, needs=needs)
 
 
 def inventory(hosts: int, mistakes: int = 0) -> str:
@@ -56,8 +61,13 @@ def _host(number: int, customers: int, *, wrong: bool) -> str:
     return (
         f"  - {{name: host-{number}, customer: customer-{number % customers}, address: 10.{number >> 16}."
         f'{number >> 8 & 255}.{number & 255}, port: {port}, expected_version: "{_installed(number)}", '
-        f'labels: {{site: "s{number % 7}"}}}}'
+        f'labels: {{site: "s{number % 7}"}}, products: [{_product(number)}]}}'
     )
+
+
+def _product(number: int) -> str:
+    """A customer's hosts are one in a thousand: they take turns among the products, what needs nothing first."""
+    return PRODUCTS[-1 - number // CUSTOMERS % len(PRODUCTS)]
 
 
 def _installed(number: int) -> str:
@@ -69,9 +79,13 @@ def fleet(hosts: int) -> Fleet:
     return read_fleet(inventory(hosts), "large.yaml")
 
 
-def observations(hosts: int) -> dict[str, Observation]:
-    """What a look at each of them found: nine in ten as expected, the others could not be reached."""
-    return {f"host-{number}": _observation(number) for number in range(hosts)}
+def targets(hosts: int) -> list[Target]:
+    """The newest release of every product, with what a look at its hosts found: nine in ten as expected, the others
+    could not be reached."""
+    seen: dict[str, dict[str, Observation]] = {product: {} for product in PRODUCTS}
+    for number in range(hosts):
+        seen[_product(number)][f"host-{number}"] = _observation(number)
+    return [Target(catalogue(product), WANTED, found) for product, found in seen.items() if found]
 
 
 def _observation(number: int) -> Observation:

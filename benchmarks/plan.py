@@ -28,9 +28,10 @@ def measure(say: Callable[[str], None], *, quick: bool) -> Report:
     plans = _plans(say, sizes, rounds)
     return Report(
         "plan",
-        f"`make_plan` for {fleets.CUSTOMERS} customers and {fleets.LINES * fleets.PATCHES} releases, one in ten hosts "
-        f"not reached, in a process each; and `read_fleet` of an inventory beside what PyYAML's C loader alone takes "
-        f"for the same text, no garbage collected by either. Medians of rounds: {rounds}, in turn.",
+        f"`make_plan` for {fleets.CUSTOMERS} customers, {len(fleets.PRODUCTS)} products that need each other and "
+        f"{len(fleets.PRODUCTS) * fleets.LINES * fleets.PATCHES} releases, one in ten hosts not reached, in a process "
+        f"each; and `read_fleet` of an inventory beside what PyYAML's C loader alone takes for the same text, no "
+        f"garbage collected by either. Medians of rounds: {rounds}, in turn.",
         (plans, _inventories(say, sizes[-1] if quick else 10_000, rounds)),
     )
 

@@ -51,6 +51,10 @@ _SUGGESTIONS = tuple(
             "nothing answers the health check: look whether the product started, in its log and in the host's output",
         ),
         (r"health: ", "the product answers and is not well: read its own log and the host's output"),
+        (
+            r"^(backup|verify_backup|restore|before_switch|after_switch|restart): ",
+            "one of the product's own commands failed on the host: read what it printed in the host's output",
+        ),
         (r"name not found", "correct the host's address in the inventory, or its DNS entry"),
         (r"connection (refused|timed out)|no route|handshake", "look whether the host is up and its sshd answers"),
         (

@@ -24,7 +24,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from liftlock.incident import Incident, incidents
-from liftlock.ledger import Aborted, Delivered, Entry, Halted, Judged, Queued
+from liftlock.ledger import Aborted, Delivered, Entry, Halted, Judged, Queued, Sending, Settled
 from liftlock.model import (
     Contact,
     Customer,
@@ -182,7 +182,10 @@ def owed(case: Case, now: datetime, remind_before: timedelta) -> list[Debt]:
 
 
 def digests(case: Case) -> list[Debt]:
-    """The digests of all letters to customers that were tried: one for each batch, the last of what came since."""
+    """The digests of all letters to customers that were tried: one for each batch, the last of what came since.
+
+    A batch is closed when its digest has gone out; one that could not be sent grows, instead of a second beside it.
+    """
     if not case.managers:
         return []
     batches: list[dict[str, None]] = [{}]
@@ -190,13 +193,29 @@ def digests(case: Case) -> list[Debt]:
         match entry.fact:
             case Delivered(kind=kind, message_id=message) if kind not in _TO_OURSELVES:
                 batches[-1][identity(message)] = None
-            case Queued(kind=NoticeKind.DIGEST) if batches[-1]:
+            case Sending() | Delivered() | Settled() as fact if batches[-1] and _went_out(case, fact, len(batches)):
                 batches.append({})
     return [
         Debt(NoticeKind.DIGEST, "", case.managers, number=number, letters=tuple(case.letters[one] for one in batch))
         for number, batch in enumerate(batches, start=1)
         if batch
     ]
+
+
+def _went_out(case: Case, fact: Sending | Delivered | Settled, number: int) -> bool:
+    """Whether this is the word that somebody has, or may have, the digest of that number."""
+    letter = case.letters.get(identity(fact.message_id))
+    if letter is None or letter.kind is not NoticeKind.DIGEST:
+        return False
+    if isinstance(fact, Sending):
+        gone = letter.state is NoticeState.SENDING  # there is no later word
+    else:
+        gone = fact.state is not NoticeState.FAILED
+    return gone and any(
+        identity(message_id(case.plan.id, "", NoticeKind.DIGEST, one.recipient, number=number))
+        == identity(fact.message_id)
+        for one in case.managers
+    )
 
 
 def addressed(case: Case, debts: Iterable[Debt], domain: str) -> dict[str, tuple[Debt, Contact]]:

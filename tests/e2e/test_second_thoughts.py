@@ -62,6 +62,23 @@ def test_rollback_ends_a_plan_that_never_started(make_harbour: MakeHarbour) -> N
     assert not harbour.seen("np-1").touched
 
 
+def test_a_plan_that_another_one_has_built_upon_is_not_rolled_back_under_it(make_harbour: MakeHarbour) -> None:
+    harbour = make_harbour("np-1")
+    first = harbour.plan("1.5.0")
+    harbour.liftlock("rollout", first, *WAIVED)
+    second = harbour.plan("1.6.0")
+    harbour.liftlock("rollout", second, *WAIVED)
+    before = harbour.all_seen()
+    refused = harbour.liftlock("rollback", first, "--reason", "the wrong id", code=3)
+    assert "np-1 is on 1.6.0 by now" in refused.stderr
+    assert harbour.all_seen() == before
+    (standing,) = harbour.ask("status", "--plan", first).told["plans"]
+    assert standing["state"] == "finished"
+    harbour.liftlock("rollback", second, "--reason", "a bug")
+    harbour.liftlock("rollback", first, "--reason", "and another")
+    assert harbour.versions() == {"np-1": "1.4.0"}
+
+
 def test_when_no_canary_could_go_nobody_else_is_the_first_to_try(make_harbour: MakeHarbour) -> None:
     harbour = make_harbour("np-1", "hx-1")
     plan = harbour.plan()
@@ -79,7 +96,7 @@ def test_a_new_ledger_locks_nobody_out_of_the_hosts(make_harbour: MakeHarbour) -
     harbour.liftlock("rollout", harbour.plan(), *WAIVED)
     shutil.rmtree(harbour.workspace / ".liftlock" / "logs")
     for file in (harbour.workspace / ".liftlock").glob("ledger.db*"):
-        file.unlink()
+        shutil.rmtree(file) if file.is_dir() else file.unlink()
     plan = harbour.plan("1.6.0")
     assert harbour.ask("rollout", plan, *WAIVED).outcomes == {"np-1": "succeeded"}
 

@@ -114,7 +114,7 @@ def _complaint(final: list[ledger.Ended], afloat: raft.Afloat, person: bool) -> 
     if len([end for end in attempted if end.outcome is Outcome.SUCCEEDED]) > 1:
         return f"succeeded more than once: {final}"
     if last.outcome is Outcome.FAILED and person:
-        return "" if last.version == afloat.running == afloat.data else f"the record says {last.version} runs"
+        return "" if last.version == afloat.running else f"the record says {last.version} runs"
     if last.outcome not in {Outcome.SUCCEEDED, Outcome.ROLLED_BACK}:
         return f"ended {last.outcome}: {last.cause} {last.detail}"
     wanted = raft.NEW if last.outcome is Outcome.SUCCEEDED else raft.OLD

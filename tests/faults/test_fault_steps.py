@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from faults import raft
 from faults.checker import OR_NEEDS_A_PERSON, Tally, check, finish
-from faults.fault_fleet import PATIENCE, FaultFleet, fault_fleet
+from faults.fault_fleet import PATIENCE, FaultFleet, Try, fault_fleet
 from faults.results import record
 from faults.steps import FAULTS, Steps
 from faults.watcher import watching
@@ -36,9 +37,20 @@ def try_step(fleet: FaultFleet, steps: Steps, tally: Tally, step: int, fault: st
         steps.want(step, fault)
         one.start().wait(PATIENCE)
         assert len(steps.passed()) >= step
-        if fault.startswith("E"):  # a disk that fails the way back, too, is for a person
-            return finish(one, tally, OR_NEEDS_A_PERSON) + check(one, tally, person=True)
-        return finish(one, tally) + check(one, tally)
+        if not fault.startswith("E"):
+            return finish(one, tally) + check(one, tally)
+        # A disk that fails the way back, too, is for a person, who brings the host back once the disk is well.
+        wrong = finish(one, tally, OR_NEEDS_A_PERSON) + check(one, tally, person=True)
+        return wrong + bring_back(one) if one.started[-1].code == 5 else wrong
+
+
+def bring_back(one: Try) -> list[str]:
+    """What a person does about hosts that could not go back by themselves; what is wrong then."""
+    back = one.run("rollback", one.plan, "--reason", "the disk is well again")
+    afloat = raft.look_at(one.hosts["raft-1"])
+    if (back.code, afloat) == (0, raft.Afloat(raft.OLD, raft.OLD, raft.OLD, whole=True)):
+        return []
+    return [f"rollback ended with {back.code}, and the host is {afloat}:\n{back.output}"]
 
 
 def steps_of(fleet: FaultFleet, steps: Steps, ill: tuple[str, ...]) -> list[str]:
@@ -83,5 +95,6 @@ def test_a_fault_of_the_host_at_every_step_loses_nothing(
                 assert not wrong, "\n".join(wrong)
         seen = watcher.seen()
     release = "the release cannot run" if ill else "a sound release"
-    record(f"{WORDS[fault]}, each of {len(taken)} steps, {release}", tally.seen(), tally, seen)
+    back = ", brought back by an operator" if tally.ends["failed"] else ""
+    record(f"{WORDS[fault]}, each of {len(taken)} steps, {release}", tally.seen() + back, tally, seen)
     assert seen.broken == 0, seen.told

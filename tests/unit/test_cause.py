@@ -48,6 +48,8 @@ def test_other_causes_are_not_one(one, other):
         ("health: HTTP 500", "log"),
         ("authentication refused", "key"),
         ("base not writable", "rights"),
+        ("after_switch: exit 3", "printed"),
+        ("rollback not verified: gate error: no test ran", "rollback again"),
         ("not confirmed in time: it went back by itself", "cut off"),
     ],
 )

@@ -266,6 +266,20 @@ def test_a_digest_tells_of_each_batch_once_and_not_of_digests() -> None:
     assert digests(case(PLAN, *ANNOUNCED)) == []
 
 
+def digest(number: int, *states: NoticeState) -> list[Fact]:
+    return [fact for state in states for fact in sent(K.DIGEST, "", MANAGER, state=state, number=number)]
+
+
+def test_a_digest_that_could_not_be_sent_grows_instead_of_a_second_one_beside_it() -> None:
+    down = [*ANNOUNCED, *digest(1, NoticeState.FAILED), *sent(K.REMINDER, "lake", WANG, state=NoticeState.FAILED)]
+    (one,) = digests(case(PLAN, *down, managers=(MANAGER,)))
+    assert (one.number, len(one.letters)) == (1, 4)
+    up = [*down, *digest(1, NoticeState.SENT), *sent(K.REMINDER, "lake", WANG)]
+    assert [each.number for each in digests(case(PLAN, *up, managers=(MANAGER,)))] == [1, 2]
+    died = [*ANNOUNCED, *digest(1, NoticeState.SENDING), *sent(K.REMINDER, "lake", WANG)]
+    assert [each.number for each in digests(case(PLAN, *died, managers=(MANAGER,)))] == [1, 2], "it may have arrived"
+
+
 def test_a_letter_keeps_the_id_it_has_on_record_when_the_sender_moves() -> None:
     of = case(PLAN, *ANNOUNCED)
     messages = addressed(of, owed(of, NOW, DAY), "moved.example")

@@ -19,11 +19,13 @@ from liftlock.approval import unapproved
 from liftlock.engine import Engine
 from liftlock.errors import ExitCode, InputError, RefusedError
 from liftlock.ledger import Entry
+from liftlock.lifecycle import seen_in_record
 from liftlock.model import GateResult, Observation, Outcome, Plan
 from liftlock.outcome import runs
 from liftlock.plan_document import to_document
 from liftlock.ports import LedgerStore
 from liftlock.progress import Progress, Standing
+from liftlock.records import read_records
 from liftlock.rollout import Done, Step, exit_code
 
 if TYPE_CHECKING:
@@ -130,7 +132,7 @@ def roll_back(
     """End the plan and bring its upgraded hosts, or the named ones, back to the release they came from.
 
     Hosts of which nobody knows are looked at first. Nothing starts under the plan any more, also when
-    none of its hosts was upgraded.
+    none of its hosts was upgraded. Raises RefusedError when a host was brought to another release since.
     """
     from liftlock.app.telling import with_news
 
@@ -142,6 +144,8 @@ def roll_back(
         if not_there := [name for name in names if name not in upgraded]:
             raise InputError(f"not upgraded by plan {plan.id[:8]}: {', '.join(not_there)}")
         back = sorted(names or upgraded)
+        if moved_on := _moved_on(plan, ledger, back):
+            raise RefusedError(f"{', '.join(moved_on)} by now: roll back what brought them there first")
         engine = _engine(workspace, plan, ledger, watcher)
         engine.record(*with_news(workspace, plan, ledger, record.Aborted(reason=reason, by=operator())))
         for name in back:
@@ -151,6 +155,16 @@ def roll_back(
         all_back = not any(_may_be_upgraded(engine.progress, name) for name in back)
         code = ExitCode.DONE if all_back else ExitCode.NEEDS_A_PERSON
         return Ending(plan, step, engine.progress, ExitCode(128 + caught[0]) if caught else code, {})
+
+
+def _moved_on(plan: Plan, ledger: LedgerStore, names: Sequence[str]) -> list[str]:
+    """Which of the hosts another plan has brought to a release that is not on this plan's way, in words."""
+    recorded, found = seen_in_record(read_records(ledger.entries())), []
+    for host in (host for host in plan.hosts if host.name in names):
+        version, _ = recorded.get((plan.fleet, plan.product_of(host), host.machine), (host.wanted, None))
+        if version not in {host.observed, *(hop.to_version for hop in host.hops)}:
+            found.append(f"{host.name} is on {version}")
+    return found
 
 
 def _may_be_upgraded(progress: Progress, name: str) -> bool:
