@@ -207,10 +207,8 @@ def _went_out(case: Case, fact: Sending | Delivered | Settled, number: int) -> b
     letter = case.letters.get(identity(fact.message_id))
     if letter is None or letter.kind is not NoticeKind.DIGEST:
         return False
-    if isinstance(fact, Sending):
-        gone = letter.state is NoticeState.SENDING  # there is no later word
-    else:
-        gone = fact.state is not NoticeState.FAILED
+    no_later_word = letter.state is NoticeState.SENDING
+    gone = no_later_word if isinstance(fact, Sending) else fact.state is not NoticeState.FAILED
     return gone and any(
         identity(message_id(case.plan.id, "", NoticeKind.DIGEST, one.recipient, number=number))
         == identity(fact.message_id)

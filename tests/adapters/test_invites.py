@@ -121,7 +121,7 @@ def test_other_letters_leave_the_calendar_alone(kind: NoticeKind) -> None:
 def test_the_chinese_attendee_survives_the_calendar_and_a_room_or_a_broken_name_is_nobody() -> None:
     event = event_in(calendars(letter_to("wang.fang@lake.example"))[0][1])
     assert event["ATTENDEE"].params["CN"] == "王芳"
-    assert event["SUMMARY"].startswith("船坞预订 1.6.0 版本升级通知：1 台主机")
+    assert event["SUMMARY"] == "船坞预订 1.6.0 · Quayside Software"
     odd = (Contact("Ops", channel="ops"), Contact("Eve\r\nATTENDEE:x", "eve@lake.example"), *LAKE.contacts)
     fleet = replace(FLEET, customers={**FLEET.customers, "lake": replace(LAKE, contacts=odd)})
     of = case(fleet=fleet)

@@ -158,6 +158,28 @@ def test_no_letter_promises_an_interruption_that_will_not_happen() -> None:
     assert "短暂中断" not in made[0].text
 
 
+def test_a_way_back_that_loses_data_is_said_in_every_letter_that_tells_of_it() -> None:
+    *before, last = CATALOGUE.releases
+    of = case()
+    desk = replace(writer(of), manuals={})
+    found = addressed(of, owed(of, PLAN.created_at, timedelta(hours=24)), "quayside.example")
+    for releases, said in (((*before, replace(last, reversible=False)), True), (CATALOGUE.releases, False)):
+        one = replace(desk, catalogues=[replace(CATALOGUE, releases=releases)])
+        lake, harbour, *_ = [one.letter(message, debt, contact) for message, (debt, contact) in found.items()]
+        for english, chinese in ((harbour.text, lake.text), (harbour.html, lake.html)):
+            assert ("what was entered since the switch is lost" in " ".join(english.split())) is said
+            assert ("切换之后录入的内容将会丢失" in chinese) is said
+
+
+def test_a_digest_names_the_letters_that_wait_for_a_word() -> None:
+    desk = writer(case())
+    message = "<" + "5d1f00c2ab31" * 3 + "@quayside.example>"
+    refused = Dispatch(message, "lake", NoticeKind.ANNOUNCED, "x@y", NoticeState.REFUSED, MOMENT, MOMENT, "550 no")
+    letter = desk.letter("<d@q>", Debt(NoticeKind.DIGEST, "", (WANG,), letters=(refused,)), WANG)
+    assert "--settle 5d1f00c2ab31=sent" in letter.text
+    assert "--settle 5d1f00c2ab31=sent" in letter.html
+
+
 def test_values_cannot_become_html_and_the_plain_text_keeps_them_as_they_are() -> None:
     fleet = replace(FLEET, customers={**FLEET.customers, "harbour": replace(HARBOUR, title="<b>Row & Sons</b>")})
     letter = letters(fleet=fleet)[1]

@@ -15,6 +15,7 @@ from liftlock.adapters.rendering import environment
 from liftlock.errors import InputError
 from liftlock.model import Catalogue, Customer, Fix, Manager, Plan, Severity
 from liftlock.notice import share
+from liftlock.settings import Desk
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
@@ -204,6 +205,15 @@ def test_a_key_customer_finds_its_own_manager() -> None:
     text = Outline(manual_of(looked_after)).text
     for fact in ("Mary Jackson", "mary@quayside.example", "+49 30 99", "service level: key"):
         assert fact in text
+
+
+def test_a_manual_names_the_desk_of_the_customers_tier() -> None:
+    key = replace(HARBOUR, tier="key")
+    vendor = replace(VENDOR, support={"key": Desk(phone="+49 30 777")})
+    writer = Writer(CHAPTERS, vendor, environment())
+    text = Outline(writer.page(writer.write(share(PLAN, key, FLEET, CATALOGUE)))).text
+    assert "+49 30 777" in text
+    assert VENDOR.phone not in text
 
 
 def test_lengths_are_those_of_the_record_where_the_plan_goes_by_it() -> None:

@@ -31,6 +31,7 @@ class Tally:
     agreeing: int = 0
     lost: int = 0
     doubled: int = 0
+    failed: int = 0
     stalls: int = 0
     samples: int = 0
     broken: int = 0
@@ -84,6 +85,7 @@ def check(one: Try, tally: Tally, *, person: bool = False) -> list[str]:
         tally.agreeing += not complaint
         if complaint:
             wrong.append(f"{name}: {complaint}; it is {afloat}\n" + _story(entries, name))
+        tally.failed += bool(final) and final[-1].outcome is Outcome.FAILED
         tally.ends[f"{final[-1].outcome}" if final else "not tried"] += 1
         leftovers = [path.name for path in (base / "releases").iterdir() if path.name.startswith(".")]
         if leftovers:

@@ -36,6 +36,7 @@ every host's `current` every 5 ms.
 | looks that found no complete release | **{broken}** |
 | outcomes of hosts that were compared | {outcomes} |
 | outcomes that agree with their host | **{agreeing}** ({share}) |
+| of these, hosts that failed and needed a person (agreed: the record names the version that runs) | {failed} |
 | outcomes lost | **{lost}** |
 | outcomes doubled | **{doubled}** |
 | runs that ended later than the deadline and 5 s | **{stalls}** |
@@ -84,7 +85,7 @@ def make_page(lines: list[dict[str, Any]], now: datetime) -> str:
     )  # fmt: skip
 
 
-_FIGURES = ("tries", "samples", "broken", "outcomes", "agreeing", "lost", "doubled", "stalls")
+_FIGURES = ("tries", "samples", "broken", "outcomes", "agreeing", "failed", "lost", "doubled", "stalls")
 
 
 def machine() -> str:

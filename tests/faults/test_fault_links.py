@@ -70,9 +70,9 @@ def test_a_link_that_trickles_only_takes_longer(fleet: FaultFleet, watcher: Watc
     """What is staged too late to be switched in time is switched by the next run."""
     tally = Tally()
     with fleet.new_try() as one:
-        one.links["raft-2"].rate = 60_000
+        one.links["raft-2"].rate = 120_000
         wrong = finish(one, tally) + check(one, tally)
         assert not wrong, "\n".join(wrong)
     seen = watcher.seen()
-    record("Link that carries 60 kB/s", tally.seen(), tally, seen)
+    record("Link that carries 120 kB/s", tally.seen(), tally, seen)
     assert (seen.broken, set(tally.ends)) == (0, {"succeeded"})

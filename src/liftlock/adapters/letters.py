@@ -96,7 +96,7 @@ class Writer:
             subject=subject,
             text=text,
             html=render(self.templates, f"{base}.html.j2", **facts),
-            attachments=(*self._invites(debt, facts, (subject, text)), *facts["manuals"]),
+            attachments=(*self._invites(debt, facts, text), *facts["manuals"]),
             language=facts["language"],
         )
 
@@ -209,10 +209,11 @@ class Writer:
             if any(host.planned.name in ahead for host in hosts)
         ]
 
-    def _invites(self, debt: Debt, facts: Mapping[str, Any], words: tuple[str, str]) -> list[Attachment]:
+    def _invites(self, debt: Debt, facts: Mapping[str, Any], text: str) -> list[Attachment]:
         if debt.kind not in {*ANNOUNCEMENTS, NoticeKind.CANCELLED}:
             return []
         part: Share = facts["share"]
+        words = (f"{facts['goal']} · {self.vendor.name}", text)
         inviter = Inviter(self.case.plan, part.customer, words, sender_address(self.sender))
         if debt.kind is NoticeKind.CANCELLED:
             at = self.case.ended or self.case.plan.created_at

@@ -93,7 +93,7 @@ def rollback(
     """
     End a plan and bring its upgraded hosts back to the release they came from, verified.
 
-    Exit 0 when all are back and healthy, 5 when one needs a person.
+    Exit 0 when all are back and healthy, 3 when another plan moved a host on, 5 when one needs a person.
     Example: liftlock rollback 3fa9c1d2 --reason "customer asked"
     """
     from liftlock.adapters import live
