@@ -213,10 +213,11 @@ class Baking:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ailing:
-    """A host that had switched was found unhealthy; it is to be rolled back."""
+    """A host that had switched was found unhealthy; it is to be rolled back. `attempt` is the one that it tells of."""
 
     fact: Literal["ailing"] = "ailing"
     host: str
+    attempt: int | None = None
     cause: str
     detail: str = ""
 

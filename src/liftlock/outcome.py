@@ -62,13 +62,16 @@ def after_upgrade(
     """
     if answer.result is HostResult.REFUSED and moved:
         return _ended(host, attempt, Outcome.FAILED, answer)
+    if answer.result is HostResult.FAILED:  # its own way back failed: once more, with a rollback of its own
+        return Ailing(host=host, attempt=attempt, cause=answer.cause, detail=answer.detail)
     if answer.result is not HostResult.SWITCHED:
         return _ended(host, attempt, _ENDS[answer.result], answer)
     if seen is not None and waits(seen):
         return Ended(host=host, attempt=attempt, outcome=Outcome.UNKNOWN, version=None, cause=UNCONFIRMED)
     if seen is not None and runs(seen, wanted):
         return Switched(host=host, attempt=attempt, version=wanted, seconds=answer.seconds)
-    return Ailing(host=host, cause=_contradiction(seen, wanted), detail=seen.detail if seen else "")
+    cause, detail = _contradiction(seen, wanted), seen.detail if seen else ""
+    return Ailing(host=host, attempt=attempt, cause=cause, detail=detail)
 
 
 def not_settled(host: str, attempt: int, version: str, cause: str) -> Ended:
@@ -109,16 +112,14 @@ def after_look(plan: Plan, planned: PlannedHost, part: HostProgress, seen: Obser
     if runs(seen, wanted):
         return Switched(host=planned.name, attempt=part.attempt, version=wanted)
     if seen.installed == wanted:
-        return Ailing(host=planned.name, cause=_contradiction(seen, wanted), detail=seen.detail)
+        return _ailing(planned.name, part, seen, _contradiction(seen, wanted))
     if seen.installed is None:
         return _found(planned.name, part, Outcome.FAILED, seen, "found without a release")
     if seen.installed not in {hop.from_version for hop in planned.hops}:
         return _found(planned.name, part, Outcome.FAILED, seen, "found on a release off its path")
     if not runs(seen, seen.installed):
-        if _journaled(plan, part, seen) == "failed":  # by itself it cannot go back, as it found out
-            return _found(planned.name, part, Outcome.FAILED, seen, "found without a healthy release")
         # Half forward or half back: its data may be ahead, or nothing was restarted.
-        return Ailing(host=planned.name, cause="found without a healthy release", detail=seen.detail)
+        return _ailing(planned.name, part, seen, "found without a healthy release")
     if seen.journal.split() == [plan.id, str(part.attempt), "auto", "rolled_back"]:
         return _found(planned.name, part, Outcome.ROLLED_BACK, seen, WENT_BACK)
     tried = part.lost_links >= plan.policy.max_attempts
@@ -209,7 +210,7 @@ def after_bake(planned: PlannedHost, part: HostProgress, seen: Observation, *, o
     """The fact that a look during (or, when `over`, at the end of) the bake proves; None while all is well."""
     wanted = planned.hops[-1].to_version
     if not runs(seen, wanted):
-        return Ailing(host=planned.name, cause=_contradiction(seen, wanted), detail=seen.detail)
+        return _ailing(planned.name, part, seen, _contradiction(seen, wanted))
     return _found(planned.name, part, Outcome.SUCCEEDED, seen, "") if over else None
 
 
@@ -217,7 +218,7 @@ def _after_lost_rollback(host: str, part: HostProgress, policy: Policy, seen: Ob
     if runs(seen, part.origin):
         return _found(host, part, Outcome.ROLLED_BACK, seen, part.cause)
     if seen.installed is not None and part.ways_back < 2 * policy.max_attempts:
-        return Ailing(host=host, cause=part.cause or "rollback interrupted", detail=seen.detail)
+        return _ailing(host, part, seen, part.cause or "rollback interrupted")
     return _found(host, part, Outcome.FAILED, seen, "rollback did not come through")
 
 
@@ -245,6 +246,10 @@ def _contradiction(seen: Observation | None, wanted: str) -> str:
     if seen.running != wanted:
         return f"health: {seen.running or 'no version'} answered, expected {wanted}"
     return "health: not healthy"
+
+
+def _ailing(host: str, part: HostProgress, seen: Observation, cause: str) -> Ailing:
+    return Ailing(host=host, attempt=part.attempt, cause=cause, detail=seen.detail)
 
 
 def _found(host: str, part: HostProgress, outcome: Outcome, seen: Observation, cause: str) -> Ended:

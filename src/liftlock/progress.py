@@ -171,6 +171,9 @@ class Progress:
                 return part is not None and (
                     fact.attempt < part.attempt or (fact.attempt == part.attempt and part.standing in SETTLED)
                 )
+            case ledger.Ailing(attempt=int() as attempt):
+                part = self.host(fact.host)
+                return attempt < part.attempt or (attempt == part.attempt and part.standing in SETTLED)
             case ledger.LeftOut():
                 part = self.hosts.get(fact.host)
                 return part is not None and part.standing not in {Standing.FREE, Standing.LEFT_OUT}

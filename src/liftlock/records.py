@@ -140,7 +140,7 @@ class _History:
                 self._started(fact, at)
             case Switched():
                 self._unknown(at, "in the bake", observed=_plain(fact.version), seconds=fact.seconds)
-            case Ailing():
+            case Ailing() if fact.attempt is None or fact.attempt >= self.attempt:
                 self._goes_back(at, fact.cause, fact.detail, well=self.well)
             case Recalled():
                 self._goes_back(at, fact.reason, well=True)

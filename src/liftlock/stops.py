@@ -3,6 +3,7 @@
 - budget or limit: more planned hosts have failed than the target, or `max_failures`, allows
 - one cause: more hosts have failed of one cause than `max_per_cause` allows (`liftlock.cause`)
 - drill: the host that drills did not come back, or not up again (`liftlock.drill`)
+- over: hosts that were well have been brought back. To go on would leave a fleet of two minds; plan again
 - evidence: a true rate at the target is implausible after so many failures (`liftlock.evidence`)
 - progress: hosts were worked on for `progress_within`, and none became healthy (`liftlock.pace`). A controller that
   takes over, and every host that becomes healthy, begin that time anew.
@@ -42,7 +43,7 @@ def broken_rule(plan: Plan, progress: Progress) -> str:
     failed = progress.count(Standing.FAILED)
     if failed > plan.allowed_failures:
         return _over_budget(plan, failed)
-    return _one_cause(plan, progress) or _drill(progress) or _doubt(plan, progress, failed)
+    return _one_cause(plan, progress) or _drill(progress) or _doubt(plan, progress, failed) or _over(progress)
 
 
 def to_roll_back(plan: Plan, progress: Progress) -> tuple[str, ...]:
@@ -75,6 +76,12 @@ def _one_cause(plan: Plan, progress: Progress) -> str:
 def _drill(progress: Progress) -> str:
     drill = progress.drill
     return f"drill: {drill.host} {drill.cause}" if drill.state is DrillState.FAILED else ""
+
+
+def _over(progress: Progress) -> str:
+    back = progress.count(Standing.BROUGHT_BACK)
+    hosts = "1 host that was well has" if back == 1 else f"{back} hosts that were well have"
+    return f"over: {hosts} been brought back; plan again" if back else ""
 
 
 def _doubt(plan: Plan, progress: Progress, failed: int) -> str:

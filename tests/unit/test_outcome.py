@@ -81,7 +81,6 @@ def test_a_switch_that_nobody_looked_at_goes_back():
     ("result", "outcome"),
     [
         (HostResult.ROLLED_BACK, Outcome.ROLLED_BACK),
-        (HostResult.FAILED, Outcome.FAILED),
         (HostResult.REFUSED, Outcome.REFUSED),
         (HostResult.ALREADY_CURRENT, Outcome.ALREADY_CURRENT),
     ],
@@ -98,6 +97,11 @@ def test_an_upgrade_that_did_not_switch_ends_as_the_host_says(result, outcome, s
         detail="three lines",
         seconds=4.5,
     )
+
+
+def test_a_host_whose_own_way_back_failed_is_rolled_back_once_more():
+    fact = after_upgrade("w1h0", 2, NEW, answer(HostResult.FAILED, None, "health: HTTP 500"), None)
+    assert fact == Ailing(host="w1h0", attempt=2, cause="health: HTTP 500", detail="three lines")
 
 
 def test_a_host_that_refuses_a_later_hop_was_attempted():
@@ -225,20 +229,13 @@ UNWELL = [
 
 
 @pytest.mark.parametrize("seen", UNWELL)
-@pytest.mark.parametrize("state", ["rolled_back", "begin"])
+@pytest.mark.parametrize("state", ["rolled_back", "begin", "failed"])
 def test_a_lost_host_found_half_way_goes_back(seen, state):
     fact = after_look(PLAN, PLANNED, UPGRADE, replace(seen, journal=f"{PLAN.id} 1 upgrade {state}"))
     assert isinstance(fact, Ailing)
 
 
-@pytest.mark.parametrize("seen", [*UNWELL, replace(WELL_OLD, installed=None, running=None)])
-def test_a_lost_host_that_cannot_go_back_by_itself_needs_a_person(seen):
-    fact = after_look(PLAN, PLANNED, UPGRADE, replace(seen, journal=f"{PLAN.id} 1 upgrade failed"))
-    assert isinstance(fact, Ended)
-    assert fact.outcome is Outcome.FAILED
-
-
-@pytest.mark.parametrize("state", ["rolled_back", "begin"])
+@pytest.mark.parametrize("state", ["rolled_back", "begin", "failed"])
 def test_a_lost_host_without_any_release_needs_a_person(state):
     seen = replace(WELL_OLD, installed=None, running=None, journal=f"{PLAN.id} 1 upgrade {state}")
     fact = after_look(PLAN, PLANNED, UPGRADE, seen)

@@ -10,9 +10,22 @@ import pytest
 
 from liftlock import ledger
 from liftlock.engine import Engine
-from liftlock.errors import ExitCode
+from liftlock.errors import ExitCode, LinkLostError
 from liftlock.ledger import Fact
-from liftlock.model import Action, Host, HostAnswer, HostResult, Observation, Outcome, Plan, Policy, ReleaseKind, Ticket
+from liftlock.model import (
+    Action,
+    Host,
+    HostAnswer,
+    HostResult,
+    Observation,
+    Outcome,
+    Plan,
+    Policy,
+    Release,
+    ReleaseKind,
+    RollbackScope,
+    Ticket,
+)
 from liftlock.progress import Progress, Standing
 from liftlock.rollout import Done, Halt, Pause, Step, exit_code, next_step
 from world import (
@@ -333,3 +346,24 @@ def test_waiting_for_a_bake_or_a_person_is_no_standstill():
     idle = fold(plan, opened(), started("w1h0"), ended("w1h0", Outcome.ROLLED_BACK, cause="x"), PAUSED)
     resumed = fold(plan, RESUMED, onto=idle, at=START + timedelta(hours=9))
     assert not isinstance(next_step(plan, resumed, START + timedelta(hours=9)), Halt)
+
+
+def test_a_rollout_that_brought_hosts_back_does_not_go_on_with_who_comes_later():
+    rollout = Rollout(plan_of((1, 2), policy(rollback=RollbackScope.ALL, max_failures=0)))
+    away = rollout.world["w2h0"]
+    upgrade = rollout.hosts.upgrade
+
+    def goes_away(host: Host, from_version: str, release: Release, ticket: Ticket) -> HostAnswer:
+        if host.name == "w2h0":
+            away.down = True
+            raise LinkLostError("connection lost")
+        return upgrade(host, from_version, release, ticket)
+
+    rollout.hosts.upgrade = goes_away
+    assert isinstance(rollout.run()[0], Halt)
+    assert rollout.world["w1h0"].version == OLD, "brought back by the policy"
+    away.down, rollout.hosts.upgrade = False, upgrade
+    last, _ = rollout.run()
+    assert isinstance(last, Halt)
+    assert "brought back; plan again" in last.reason
+    assert {host.version for host in rollout.world.values()} == {OLD}
