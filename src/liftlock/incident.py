@@ -15,6 +15,7 @@ from liftlock.ledger import Acknowledged, Entry, Halted
 from liftlock.model import Outcome, Plan
 from liftlock.progress import Progress, Standing
 from liftlock.stops import broken_rule, to_roll_back
+from liftlock.window import in_words
 
 ACKNOWLEDGE_WITHIN = timedelta(minutes=30)
 RECOVER_WITHIN = timedelta(hours=2)
@@ -39,6 +40,11 @@ class Incident:
     def left_to_recover(self, now: datetime) -> timedelta:
         """How much of the time was, or is, left; negative when it was missed."""
         return self.opened_at + RECOVER_WITHIN - (self.recovered_at or now)
+
+
+def told_span(span: timedelta) -> str:
+    """How long something of an incident took, or is late, for people: to the second first, then as windows are told."""
+    return in_words(timedelta(seconds=round(span.total_seconds())))
 
 
 def incidents(plan: Plan, entries: Iterable[Entry]) -> tuple[Incident, ...]:

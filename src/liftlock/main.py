@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 
@@ -19,6 +19,7 @@ from invoke.parser import Parser, ParserContext
 from liftlock import __version__
 from liftlock.errors import ExitCode
 from liftlock.tasks.declare import print_error
+from liftlock.tasks.refused_words import in_our_words, usage
 
 KEPT = {"complete", "debug", "help", "list", "list-depth", "list-format", "print-completion-script", "version"}
 """Invoke's own options that mean something here, and that the help shows."""
@@ -38,19 +39,22 @@ class Liftlock(Program):
 
     def parse_core(self, argv: list[str] | None) -> None:
         """Parse the words before the first task."""
-        _refusing(lambda: super(Liftlock, self).parse_core(argv))
+        _refusing(lambda: super(Liftlock, self).parse_core(argv), self.namespace.tasks if self.namespace else ())
 
     def parse_tasks(self) -> None:
         """Parse tasks and their arguments."""
-        _refusing(super().parse_tasks)
+        _refusing(super().parse_tasks, self.collection.tasks)
+
+    def parse_cleanup(self) -> None:
+        """Answer `--help`, `--list` and the like, and end there."""
+        _refusing(super().parse_cleanup, self.collection.tasks)
 
     def print_task_help(self, name: str) -> None:
         """Print a task's help; its usage line names the words it needs, in their order."""
         with redirect_stdout(StringIO()) as told:
             super().print_task_help(name)
-        words = [word.name.upper() for word in self.parser.contexts[name].positional_args]
         _, _, rest = told.getvalue().partition("\n")
-        print(" ".join(["Usage:", self.binary, name, *words, "[--options]"]), rest, sep="\n", end="")
+        print(f"Usage: {self.binary} {usage(self.parser.contexts[name])} [--options]", rest, sep="\n", end="")
 
 
 def main() -> None:
@@ -83,16 +87,17 @@ def before_parsing(namespace: Collection, argv: Sequence[str]) -> None:
         unparsed = Parser(initial=core, ignore_unknown=True).parse_argv(words[1:]).unparsed
         Parser(contexts=namespace.to_contexts()).parse_argv(unparsed)
 
-    _refusing(parse)
+    _refusing(parse, namespace.tasks)
 
 
-def _refusing(parse: Callable[[], None]) -> None:
+def _refusing(parse: Callable[[], None], tasks: Iterable[str]) -> None:
     try:
         parse()
     except ParseError as error:
+        said = in_our_words(error, tasks)
         if "--json" in sys.argv:
-            print_error(str(error), ExitCode.INPUT_REFUSED)
-        raise Exit(f"liftlock: {error}", code=ExitCode.INPUT_REFUSED) from None
+            print_error(said, ExitCode.INPUT_REFUSED)
+        raise Exit(f"liftlock: {said}", code=ExitCode.INPUT_REFUSED) from None
 
 
 def understood(argv: list[str]) -> list[str]:

@@ -20,6 +20,7 @@ from itertools import combinations
 from zoneinfo import ZoneInfo
 
 from liftlock.model import Customer, Exclusion, Outcome, Plan, PlannedHost, ReleaseKind, Window
+from liftlock.notice import promised_leads
 from liftlock.progress import Progress, Standing
 from liftlock.stops import stop_reason
 
@@ -179,7 +180,8 @@ def _lacking(plan: Plan, progress: Progress, customer: str, now: datetime) -> It
     """What must still happen before the customer's hosts may start, in words; times in UTC."""
     if customer not in progress.announced and "notice" not in {*progress.waived, *plan.waived}:
         due = next((one.notify_by for one in plan.customers if one.name == customer), None)
-        late = ", too late" if due and due < now else f", due by {due:%a %d %b %H:%M} UTC" if due else ""
+        ahead = promised_leads(plan)[customer] > timedelta(0)  # else nothing is owed ahead, and nothing is late
+        late = f", due by {due:%a %d %b %H:%M} UTC" if due and due >= now else ", too late" if due and ahead else ""
         yield f"notice not sent{late}"
     if missing := max(0, plan.approvals - len(progress.approved)):
         yield f"{missing} approval{'s' if missing > 1 else ''} missing"

@@ -209,10 +209,19 @@ class Needs:
         return ""
 
     def _beside(self, customer: str, product: str) -> Iterator[tuple[str, Sequence[Installed]]]:
-        """The other products that are known to be at a customer, by name."""
-        for other in sorted(self.catalogues):
-            if other != product and (there := self.installed.get((customer, other))):
+        """The other products at a customer that may need this one, by name."""
+        for other in self._needing.get(product, ()):
+            if there := self.installed.get((customer, other)):
                 yield other, there
+
+    @cached_property
+    def _needing(self) -> dict[str, list[str]]:
+        """By product the others that have a release which needs it, by name."""
+        needing: dict[str, list[str]] = {}
+        for name in sorted(self.catalogues):
+            for needed in {needed for release in self.catalogues[name].releases for needed in release.needs}:
+                needing.setdefault(needed, []).append(name)
+        return needing
 
     def _needs_of(self, product: str, version: str) -> Mapping[str, str]:
         """What an installed version needs: a fix of a customer's own, `2.0.0+hot1`, as much as what it is of."""

@@ -224,7 +224,7 @@ def untold(plan: Plan, customer: str, lead: timedelta, sent: datetime | None, no
     if sent is None:
         return (
             f"{customer} has not been sent the notice of plan {plan.id[:8]}, owed {promise};"
-            f" sent now, its hosts are free from {_utc(now + lead)} on"
+            f" send it with: liftlock notify {plan.id[:8]}; sent now, its hosts are free from {_utc(now + lead)} on"
         )
     if sent + lead > now:
         return (

@@ -27,7 +27,8 @@ from liftlock.model import (
     Verdict,
 )
 from liftlock.progress import HostProgress, Progress
-from liftlock.standing import ITSELF
+from liftlock.standing import ITSELF, Standing
+from liftlock.stops import broken_rule
 
 NOT_STEADY = "health: not steady"
 """What the host program says of a version that answered well now and then, and never often enough in a row."""
@@ -177,11 +178,16 @@ def in_place(facts: Iterable[Fact], progress: Progress) -> list[Fact]:
     """What is to be recorded of facts that were proven, now that others have written, too.
 
     A bake that was cut short since proves no success. The drill's way back is no end of its host. A host that went
-    back because its answers were not steady proves nothing about the release: a person judges.
+    back because its answers were not steady proves nothing about the release: a person judges. A lost host that was
+    found as it had been is tried again only while the rollout goes on.
     """
     true: list[Fact] = []
     for fact in facts:
-        if not isinstance(fact, Ended):
+        if isinstance(fact, Voided) and _has_nowhere_to_go(fact, progress):
+            origin = progress.host(fact.host).origin
+            end = Ended(host=fact.host, attempt=fact.attempt, outcome=Outcome.ROLLED_BACK, version=origin)
+            true.append(replace(end, cause=fact.cause))
+        elif not isinstance(fact, Ended):
             true.append(fact)
         elif fact.outcome is Outcome.SUCCEEDED and progress.baking is None:
             continue
@@ -192,6 +198,12 @@ def in_place(facts: Iterable[Fact], progress: Progress) -> list[Fact]:
             if fact.cause.startswith(NOT_STEADY):
                 true.append(Paused(reason=f"{fact.host}: {fact.cause}: whether the release is well is open", by=ITSELF))
     return true
+
+
+def _has_nowhere_to_go(fact: Voided, progress: Progress) -> bool:
+    """Whether a lost host was found as it had been, and is not to be tried again: the rollout is over."""
+    lost = progress.host(fact.host).standing is Standing.LOST
+    return lost and bool(broken_rule(progress.lineup.plan, progress))
 
 
 def never_seen_again(planned: PlannedHost, part: HostProgress, error: HostError) -> Ended:

@@ -10,8 +10,8 @@ All of it follows from the plan, its entries and the time, so what a dead contro
 - `started` while the customer's hosts are being worked on.
 - `completed` when every planned host is proven to run the release. `rolled_back` when none is being worked on and at
   least one went back or failed; when the others succeed later, `completed` names which.
-- `cancelled` when the plan is dead (aborted, or another stands in for it that leaves the customer out) and hosts of
-  those who were told are still as they were: to the very people who were told.
+- `cancelled` when the plan is dead (aborted, or another stands in for it that leaves the customer out), hosts of
+  those who were told are still as they were, and none is being worked on: to the very people who were told.
 - `incident` when a rule stopped the rollout, `digest` of the letters since the one before: to the release managers.
 """
 
@@ -24,7 +24,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from liftlock.incident import Incident, incidents
-from liftlock.ledger import Aborted, Delivered, Entry, Halted, Judged, Queued, Sending, Settled
+from liftlock.ledger import Aborted, Delivered, Entry, Halted, Judged, Queued, Recalled, Sending, Settled
 from liftlock.model import (
     Contact,
     Customer,
@@ -38,6 +38,7 @@ from liftlock.model import (
 )
 from liftlock.notice import ANNOUNCEMENTS, contacts, explicit
 from liftlock.outbox import Dispatch, Told, identity, message_id, standing
+from liftlock.progress import Progress, Standing
 from liftlock.records import HostRecord, host_records
 from liftlock.wording import printable
 
@@ -140,6 +141,13 @@ class Case:
     def incidents(self) -> tuple[Incident, ...]:
         """The incidents that the rollout has had."""
         return incidents(self.plan, self.entries)
+
+    @cached_property
+    def taken_back(self) -> dict[str, bool]:
+        """The hosts that went back at an operator's word, each with whether nothing was wrong with it."""
+        recalled = [entry.fact.host for entry in self.entries if isinstance(entry.fact, Recalled)]
+        progress = Progress.of(self.plan).with_entries(self.entries if recalled else ())
+        return {name: progress.host(name).standing is Standing.BROUGHT_BACK for name in recalled}
 
     @cached_property
     def asked(self) -> frozenset[str]:
@@ -248,7 +256,8 @@ def _to(case: Case, customer: Customer, now: datetime, remind_before: timedelta)
     if case.ended is not None:
         before = case.sent_to(name, {*ANNOUNCEMENTS, NoticeKind.REMINDER})
         goes_on = case.after is not None and any(host.customer == name for host in case.after.hosts)
-        if before and not goes_on and any(map(is_ahead, hosts)):
+        moving = any(record.unknown for record in hosts)
+        if before and not goes_on and not moving and any(map(is_ahead, hosts)):
             yield Debt(NoticeKind.CANCELLED, name, _the_same(before, everybody))
     elif all(record.attempts == 0 and is_ahead(record) for record in hosts):
         yield Debt(_announcement(case, name), name, everybody)

@@ -117,7 +117,7 @@ def find_path(
 
 def _downgrade(observed: str, goal: Release, facts: Facts, *, asked_for: bool) -> Hop:
     if not asked_for:
-        raise NoPathError(f"has {observed}, newer than {goal.version}; downgrades are not planned")
+        raise NoPathError(f"has {observed}, newer than {goal.version}; downgrades are not planned without --downgrade")
     ground = survey_downwards(observed, goal, facts)
     if reason := bar(ground, observed, ground.goal):
         raise NoPathError(f"no downgrade: {reason}", cuts=_cuts(ground, ground.goal, [observed]))

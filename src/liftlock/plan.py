@@ -11,14 +11,14 @@ from liftlock.bounds import with_stand_ins
 from liftlock.candidates import Target, asked_for, candidates, installed, running
 from liftlock.document import garbage_collection_resting
 from liftlock.errors import InputError
-from liftlock.model import Exclusion, Fleet, Host, Plan, PlannedHost, Policy, Prior, Release
+from liftlock.model import Exclusion, Fleet, Host, Plan, PlannedHost, Policy, Prior, Release, Window
 from liftlock.needs import Installed, Needs
 from liftlock.path import find_release
 from liftlock.plan_document import plan_id
 from liftlock.roles import in_order_of_rank, without_forerunners
 from liftlock.timing import Openings, in_time
 from liftlock.waves import in_rollout_order, in_waves
-from liftlock.window import in_words
+from liftlock.window import Rules, in_words
 
 __all__ = ["Target", "make_plan"]
 
@@ -77,7 +77,10 @@ def make_plan(
     )
     kinds = {release.kind for release in releases}
     waiver = "notice" in waived
-    openings = {name: Openings(fleet, name, frozenset(kinds), policy, draft.created_at, waiver) for name in wanted}
+    alike: dict[tuple[Rules, datetime], tuple[Window, ...]] = {}  # many groups have the same windows and freezes
+    openings = {
+        name: Openings(fleet, name, frozenset(kinds), policy, draft.created_at, waiver, alike) for name in wanted
+    }
     there = {name: running(fleet, name, also=one is not target) for name, one in targets.items()}
     considered = {name: asked_for(fleet, there[name], customers, hosts) for name in wanted}
     _refuse_nobody(fleet, there, considered, draft)

@@ -10,7 +10,6 @@ can do without it is for their needs to say.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from liftlock.model import Exclusion, Fleet, Outcome, PlannedHost, Product
 
@@ -35,7 +34,7 @@ def in_order_of_rank(
 
     def ranked(host: PlannedHost) -> PlannedHost:
         first, product = places[host.product or own]
-        return replace(host, rank=first + rank(product, roles[host.machine]))
+        return host.placed(host.wave, host.window, host.note, first + rank(product, roles[host.machine]))
 
     return sorted(map(ranked, planned), key=lambda host: host.rank)
 

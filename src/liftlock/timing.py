@@ -67,7 +67,8 @@ class Blocked:
 class Openings:
     """When the hosts of a fleet may be worked on for one product; worked out once per customer, group and need.
 
-    `kinds` are those of all releases that the plan is about: the one with the longest lead time counts.
+    `kinds` are those of all releases that the plan is about: the one with the longest lead time counts. What groups
+    with the same rules have in common is kept in `alike`, which several may share.
     """
 
     fleet: Fleet
@@ -76,6 +77,7 @@ class Openings:
     policy: Policy
     now: datetime
     waived: bool = False
+    alike: dict[tuple[Rules, datetime], tuple[Window, ...]] = field(default_factory=dict)
     _rules: dict[_Group, Rules] = field(default_factory=dict)
     _stretches: dict[_Group, tuple[Window, ...]] = field(default_factory=dict)
     _slots: dict[tuple[_Group, timedelta], Window | Blocked] = field(default_factory=dict)
@@ -108,7 +110,10 @@ class Openings:
     def stretches(self, group: _Group) -> tuple[Window, ...]:
         """When the group may be worked on, from the end of its customer's lead time to the horizon."""
         if group not in self._stretches:
-            self._stretches[group] = occurrences(self.rules(group), self.earliest(group[0]))
+            key = self.rules(group), self.earliest(group[0])
+            if key not in self.alike:
+                self.alike[key] = occurrences(*key)
+            self._stretches[group] = self.alike[key]
         return self._stretches[group]
 
     def at_once(self, customer: str) -> int:

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from liftlock.adapters.db import open_ledger
-from liftlock.adapters.lease import leased
+from liftlock.adapters.lease import is_leased, leased
 from liftlock.errors import ExitCode, InputError, LedgerError, LockedError
 from liftlock.ledger import Finished, Started
 from liftlock.model import Action
@@ -106,6 +106,15 @@ def test_a_stopped_holder_keeps_its_lease(url: str) -> None:
         holder.communicate("\n")
         with leased(url, PLAN, ANNA, NOW) as lease:
             lease.check()
+
+
+def test_anybody_can_see_whether_a_plan_is_held_and_takes_nothing(url: str) -> None:
+    assert not is_leased(url, PLAN)
+    with another_controller(url):
+        assert (is_leased(url, PLAN), is_leased(url, OTHER)) == (True, False)
+    assert not is_leased(url, PLAN)
+    with leased(url, PLAN, ANNA, NOW):
+        assert is_leased(url, PLAN)
 
 
 def take_away(url: str, leases: Path) -> None:

@@ -234,6 +234,60 @@ def test_what_went_back_says_what_runs_now_and_what_happens_next_and_not_why_in_
     assert "build server" not in cancelled.text + cancelled.html
 
 
+def taken_back(*hosts: str) -> list[Fact]:
+    """These were upgraded, well, and an operator had them back."""
+    facts: list[Fact] = [fact for host in hosts for fact in ended(host)]
+    facts.append(record.Aborted(reason="the manual was wrong", by="me"))
+    for host in hosts:
+        back = replace(STARTED, host=host, attempt=2, action=Action.ROLL_BACK)
+        end = record.Ended(host=host, attempt=2, outcome=Outcome.ROLLED_BACK, version="1.5.0")
+        facts += [record.Recalled(host=host, reason="the manual was wrong"), back, end]
+    return facts
+
+
+def test_hosts_that_an_operator_took_back_are_said_to_be_well_and_not_to_have_failed() -> None:
+    of = case(PLAN, *taken_back("harbour-1", "harbour-2", "lake-1"))
+    back = [debt for debt in owed(of, MOMENT, timedelta(hours=1)) if debt.kind is NoticeKind.ROLLED_BACK]
+    chinese, english, _ = letters_of(of, back)
+    for part in (english.text, english.html):
+        assert "We have taken back the upgrade" in part
+        assert "Nothing was found wrong with them" in part
+        for untrue in ("not successful", "with the others", "find out why", "sorry", "the manual was wrong"):
+            assert untrue not in part
+    for part in (chinese.text, chinese.html):
+        assert "没有发现任何问题" in part
+        assert "非常抱歉" not in part
+        assert "随其他主机" not in part
+    failed = [*ended("harbour-2", Outcome.ROLLED_BACK, "1.5.0"), *taken_back("harbour-1")]
+    of = case(PLAN, *failed)
+    (mixed, *_) = letters_of(of, [Debt(NoticeKind.ROLLED_BACK, "harbour", HARBOUR.contacts)])
+    assert "was not successful on every host" in mixed.text
+    assert "harbour-1: runs 1.5.0 again, checked and healthy: nothing was wrong with it, we took" in mixed.text
+
+
+def test_a_plan_that_ended_with_hosts_through_is_not_said_to_be_cancelled_for_them() -> None:
+    of = case(PLAN, *ended("harbour-1"), record.Aborted(reason="x", by="me"))
+    (letter, *_) = letters_of(of, [Debt(NoticeKind.CANCELLED, "harbour", HARBOUR.contacts)])
+    assert letter.subject == "Ended early: Boathouse 1.6.0 at Harbour Rowing Club"
+    for part in (letter.text, letter.html):
+        assert "has ended before it was through" in part
+        assert "will not take place" not in part
+    assert "harbour-1: runs 1.6.0, checked and healthy" in letter.text
+    assert "The host stays as it is: harbour-2" in letter.text
+    assert len(letter.attachments) == 1, "only the window that is still ahead leaves the calendar"
+
+
+def test_a_new_plan_does_not_say_that_a_window_stayed_when_it_begins_later_than_was_told() -> None:
+    cut = replace(PLAN, id="8" * 64, created_at=PLAN.created_at - timedelta(days=1))
+    hosts = tuple(replace(h, window=Window(h.window.start - timedelta(hours=1), h.window.end)) for h in PLAN.hosts)
+    for before, promise in ((replace(cut, hosts=hosts), "The time. Before it was"), (cut, "Nothing for you")):
+        of = case(PLAN, before=case(before))
+        (letter, *_) = letters_of(of, [Debt(NoticeKind.RESCHEDULED, "harbour", HARBOUR.contacts)])
+        for part in (letter.text, letter.html):
+            assert promise in part
+            assert ("as we announced them" in part) is (promise == "Nothing for you")
+
+
 def test_what_is_asked_for_is_said_in_the_gates_words_without_their_control_characters() -> None:
     asks = (Ask(What.GATE, "harbour-1", "test_backup: 9 days old"), Ask(What.CONSENT), Ask(What.HELD, "harbour-9"))
     letter = news(NoticeKind.ACTION_NEEDED, "harbour", *asks)

@@ -61,7 +61,7 @@ How was it?"""
 )
 def test_a_reply_is_read_however_a_program_wrote_it(tmp_path: Path, saved: bytes) -> None:
     (tmp_path / "reply.eml").write_bytes(saved)
-    (reply,) = replies_in(tmp_path / "reply.eml")
+    (reply,), _ = replies_in(tmp_path / "reply.eml")
     assert reply.answer == Answer(CODE, 4, "Quick, and nobody noticed.")
 
 
@@ -70,7 +70,7 @@ def test_a_reply_is_read_however_a_program_wrote_it(tmp_path: Path, saved: bytes
 def test_a_chinese_reply_is_read(tmp_path: Path, subject: str, charset: str) -> None:
     body = "您好！\n\n很快，没有影响业务。\n\n在 2026年11月20日，Boathouse 写道：\n您的评价"
     (tmp_path / "reply.eml").write_bytes(mail(Header(subject, charset).encode(), body, "text/plain", "base64", charset))
-    (reply,) = replies_in(tmp_path)
+    (reply,), _ = replies_in(tmp_path)
     assert reply.answer == Answer(CODE, 5, "很快，没有影响业务。")
 
 
@@ -85,15 +85,16 @@ def test_what_is_only_quoted_is_no_sentence(tmp_path: Path) -> None:
         )
     ):
         (tmp_path / f"{number}.eml").write_bytes(mail(f"Re: {CODE} 3", body))
-    assert [reply.answer for reply in replies_in(tmp_path)] == [Answer(CODE, 3)] * 5
+    assert [reply.answer for reply in replies_in(tmp_path)[0]] == [Answer(CODE, 3)] * 5
 
 
 def test_other_mail_in_a_folder_is_passed_over_and_a_file_that_is_no_mail_is_named(tmp_path: Path) -> None:
     (tmp_path / "1.eml").write_bytes(mail("Your invoice", f"{CODE} 5"))
-    with pytest.raises(InputError, match=r"no answer in it: its subject"):
+    with pytest.raises(InputError, match=r"no answer in 1 saved replies \(\.eml\): its subject"):
         replies_in(tmp_path)
     (tmp_path / "2.eml").write_bytes(mail(f"{CODE} 5", "fine"))
-    assert [reply.file.name for reply in replies_in(tmp_path)] == ["2.eml"]
+    found, passed_over = replies_in(tmp_path)
+    assert ([reply.file.name for reply in found], [file.name for file in passed_over]) == (["2.eml"], ["1.eml"])
     (tmp_path / "3.eml").write_bytes(b"\xff\xfe\x00" * 99)
     (tmp_path / "4.eml").write_bytes(mail(f"{CODE} 5", "x").replace(b"utf-8", b"klingon"))
     with pytest.raises(InputError, match=r"4\.eml: cannot be read as mail: .*klingon"):

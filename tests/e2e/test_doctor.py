@@ -43,6 +43,8 @@ def test_the_doctor_finds_all_well_and_then_names_what_is_not(make_harbour: Make
     found = unwell(harbour)
     assert set(found) == {"mail server"}
     assert "smtp.host" in found["mail server"]["remedy"]
+    assert "if it is down" in found["mail server"]["remedy"]
+    assert found["mail server"]["detail"].startswith("127.0.0.1:")
 
     harbour.stop_boathouse("np-1")
     artifact = harbour.releases / "artifacts" / "boathouse-1.6.0.tar"

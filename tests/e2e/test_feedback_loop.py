@@ -39,7 +39,9 @@ def test_customers_answer_the_completed_letter_and_the_review_counts_it(make_har
     replies.mkdir()
     (replies / "1.eml").write_bytes(reply.as_bytes())
     (replies / "2.eml").write_bytes(b"Subject: AAAA-BBBB-CCCC 1\n\nnever a customer")
+    (replies / "3.eml").write_bytes(b"Subject: thank you\n\nall well")
     heard = harbour.ask("feedback", "--mail", "replies", code=3).told
+    assert heard["passed_over"] == ["replies/3.eml"]
     assert [(one["customer"], one["score"], one["comment"]) for one in heard["answers"]] == [
         ("northpier", 5, "很快，没有影响业务。")
     ]

@@ -72,7 +72,9 @@ def test_a_second_ctrl_c_leaves_at_once_and_the_next_rollout_finds_out_what_happ
     rollout.send_signal(signal.SIGINT)
     _, said = rollout.communicate(timeout=PATIENCE)
     assert rollout.returncode == 130
-    assert "unknown: np-1" in said
+    assert "unknown: np-1; run it again to look" in said
+    (standing,) = harbour.ask("status", "--plan", plan).told["plans"]
+    assert (standing["state"], standing["outcomes"]) == ("interrupted in wave 1", {"unknown": 1})
     assert harbour.is_held("np-1"), "it did not leave at once"
 
     harbour.let_go()

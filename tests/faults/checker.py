@@ -67,7 +67,8 @@ def finish(one: Try, tally: Tally, ended: frozenset[int] = ENDED) -> list[str]:
 def check(one: Try, tally: Tally, *, person: bool = False) -> list[str]:
     """What contradicts what; empty when record and hosts agree. Counts into `tally`.
 
-    A host may have failed, and need a person, only where `person` says so; the record must still tell what runs.
+    A host may have failed, and need a person, only where `person` says so; the record must then tell what runs, or say
+    that it does not know.
     """
     with one.ledger() as store:
         entries = list(store.entries())
@@ -116,7 +117,7 @@ def _complaint(final: list[ledger.Ended], afloat: raft.Afloat, person: bool) -> 
     if len([end for end in attempted if end.outcome is Outcome.SUCCEEDED]) > 1:
         return f"succeeded more than once: {final}"
     if last.outcome is Outcome.FAILED and person:
-        return "" if last.version == afloat.running else f"the record says {last.version} runs"
+        return "" if last.version in {None, afloat.running} else f"the record says {last.version} runs"
     if last.outcome not in {Outcome.SUCCEEDED, Outcome.ROLLED_BACK}:
         return f"ended {last.outcome}: {last.cause} {last.detail}"
     wanted = raft.NEW if last.outcome is Outcome.SUCCEEDED else raft.OLD

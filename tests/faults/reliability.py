@@ -19,8 +19,8 @@ from faults.fault_fleet import CONFIRMED_WITHIN, DEADLINE, LOOKED_FOR
 PAGE = """\
 # Reliability
 
-What rollouts and their record do when things break, as measured on {day}. This page was written by `make faults`, and
-nothing in it by hand.
+What rollouts and their record do when things break, as measured on {day}. This page was written by
+`tests/faults/reliability.py` from what the tests recorded, and nothing in it by hand.
 
 Real `sshd` hosts run a small product that changes its data with its release, so that the old release cannot run on new
 data. One fault strikes each try. Then the same command runs again until it ends, and a checker compares the record with
@@ -36,7 +36,7 @@ every host's `current` every 5 ms.
 | looks that found no complete release | **{broken}** |
 | outcomes of hosts that were compared | {outcomes} |
 | outcomes that agree with their host | **{agreeing}** ({share}) |
-| of these, hosts that failed and needed a person (agreed: the record names the version that runs) | {failed} |
+| of these, hosts that failed and needed a person (agreed: the record says what runs, or that nobody knows) | {failed} |
 | outcomes lost | **{lost}** |
 | outcomes doubled | **{doubled}** |
 | runs that ended later than the deadline and 5 s | **{stalls}** |

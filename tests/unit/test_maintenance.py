@@ -92,6 +92,10 @@ def test_a_booking_says_what_is_still_lacking() -> None:
     (too_late, in_time) = calendar(soon).bookings
     assert too_late.lacking == ("notice not sent, too late", "2 approvals missing")
     assert in_time.lacking == ("notice not sent, due by Sat 21 Nov 21:00 UTC", "2 approvals missing")
+    night = PlannedCustomer("acme", NIGHT.start, NIGHT.start, NIGHT.end)
+    at_once = replace(plan("a", ("np-1", "acme", NIGHT)), customers=(night,))
+    (begun,) = calendar(at_once, now=NIGHT.start + timedelta(hours=1)).bookings
+    assert begun.lacking == ("notice not sent",), "nothing is owed ahead, so nothing is late"
     anna, tom = ledger.Approved(by="Anna"), ledger.Approved(by="Tom")
     half = fold(soon, announced("acme"), anna)
     assert calendar((soon, half)).bookings[0].lacking == ("1 approval missing",)

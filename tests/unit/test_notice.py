@@ -78,6 +78,7 @@ def test_a_customer_who_was_never_told_stands_in_the_way_and_the_sentence_says_f
     problems = waiting(PLAN, {"lake": NOON - timedelta(days=8)}, NOON)
     assert set(problems) == {"harbour"}
     assert "has not been sent the notice of plan 3f9c2a71" in problems["harbour"]
+    assert "liftlock notify 3f9c2a71" in problems["harbour"]
     assert "free from 2026-11-27 12:00 UTC" in problems["harbour"]
 
 

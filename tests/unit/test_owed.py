@@ -142,6 +142,29 @@ HARBOUR_DONE = [*ended("harbour-1", Outcome.SUCCEEDED), *ended("harbour-2", Outc
             id="ended in the middle",
         ),
         pytest.param(
+            [*ANNOUNCED, started("harbour-1"), record.Aborted(reason="x", by="me")],
+            [],
+            [K.CANCELLED],
+            id="ended with a host in hand",
+        ),
+        pytest.param(
+            [
+                *ANNOUNCED,
+                started("harbour-1"),
+                record.Switched(host="harbour-1", attempt=1, version="1.6.0"),
+                record.Aborted(reason="x", by="me"),
+            ],
+            [],
+            [K.CANCELLED],
+            id="ended with a host in the bake",
+        ),
+        pytest.param(
+            [*ANNOUNCED, *ended("harbour-1", Outcome.SUCCEEDED), record.Aborted(reason="x", by="me")],
+            [K.CANCELLED],
+            [K.CANCELLED],
+            id="ended with a host through",
+        ),
+        pytest.param(
             [*ANNOUNCED, judged("harbour-1")], [K.ANNOUNCED, K.ACTION_NEEDED], [K.ANNOUNCED], id="a gate failed"
         ),
         pytest.param([judged("harbour-1")], [K.ANNOUNCED], [K.ANNOUNCED], id="a gate failed before anybody knew"),

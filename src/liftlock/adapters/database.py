@@ -14,6 +14,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
+from liftlock.adapters.frozen import is_full, is_read_only
 from liftlock.errors import InputError, LedgerError
 
 WAIT_SECONDS = 10
@@ -36,12 +37,13 @@ _CAREFULLY = """
     CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', true) END
 """
 
+_FULL = "the disk is full (No space left on device); nothing recorded so far is lost"
 # What went wrong, by SQLite's primary error name and by SQLSTATE.
 _REASONS = {
     "SQLITE_BUSY": f"another process kept it locked for {WAIT_SECONDS} seconds",
     "SQLITE_CANTOPEN": "the file cannot be opened; check that it and its directory may be read and written",
     "SQLITE_CORRUPT": "the file is damaged; restore it from a backup",
-    "SQLITE_FULL": "the disk is full; nothing recorded so far is lost",
+    "SQLITE_FULL": _FULL,
     "SQLITE_IOERR": "the disk reports an error, or a quota or limit on file lengths (ulimit -f) is reached",
     "SQLITE_NOTADB": "the file is not a ledger, or is damaged",
     "SQLITE_READONLY": "it is read-only here",
@@ -160,15 +162,32 @@ def plain_errors(place: str) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-        raise LedgerError(f"the ledger {place}: {reason(error)}") from error
+        raise LedgerError(f"the ledger {place}: {_reason_at(place, error)}") from error
+
+
+def _reason_at(place: str, error: Exception) -> str:
+    """As `reason`; of a full or read-only disk SQLite may say no more than that it could not read or open something."""
+    if _primary(error) not in {"SQLITE_IOERR", "SQLITE_CANTOPEN"}:
+        return reason(error)
+    if is_full(Path(place)):
+        return _FULL
+    return _REASONS["SQLITE_READONLY"] if is_read_only(Path(place)) else reason(error)
 
 
 def reason(error: Exception) -> str:
     """What went wrong, in one line."""
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    primary = "_".join(getattr(cause, "sqlite_errorname", "").split("_")[:2])
-    known = _REASONS.get(primary) or _REASONS.get(getattr(cause, "sqlstate", None) or "")
+    cause = _cause(error)
+    known = _REASONS.get(_primary(error)) or _REASONS.get(getattr(cause, "sqlstate", None) or "")
     if known:
         return known
     text = cause.strerror if isinstance(cause, OSError) else str(cause)
     return next(iter((text or "").splitlines()), type(cause).__name__)
+
+
+def _cause(error: Exception) -> BaseException:
+    return error.orig if isinstance(error, DBAPIError) and error.orig else error
+
+
+def _primary(error: Exception) -> str:
+    """SQLite's primary error name, such as SQLITE_IOERR; empty for what does not come from SQLite."""
+    return "_".join(getattr(_cause(error), "sqlite_errorname", "").split("_")[:2])

@@ -25,6 +25,7 @@ from liftlock.adapters.database import (
     reading,
     reason,
 )
+from liftlock.adapters.frozen import frozen_engine, is_frozen
 from liftlock.errors import LedgerError, LockedError, NoLedgerError
 from liftlock.ledger import GENESIS, Entry, Fact, Started, decode, encode, link
 
@@ -178,12 +179,12 @@ def open_ledger(url: str, create: bool = True, lease: Lease | None = None) -> Sq
     with plain_errors(place):
         if file is not None:
             _prepare_file(file, create)
-        engine = engine_for(parsed, writable=create)
         try:
-            _bring_to_head(engine, place, create)
-        except BaseException:
-            engine.dispose()
-            raise
+            engine = _at_head(engine_for(parsed, writable=create), place, create)
+        except OperationalError:
+            if create or file is None or not is_frozen(file):
+                raise
+            engine = _at_head(frozen_engine(parsed, file), place, create)
     return SqlLedger(engine, place, writable=create, lease=lease)
 
 
@@ -198,6 +199,15 @@ def _prepare_file(path: Path, create: bool) -> None:
 
 def _no_ledger_yet(place: str) -> NoLedgerError:
     return NoLedgerError(f"no ledger yet at {place}: a plan creates it; check the ledger setting if you made one")
+
+
+def _at_head(engine: sa.Engine, place: str, create: bool) -> sa.Engine:
+    try:
+        _bring_to_head(engine, place, create)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
 
 
 def _bring_to_head(engine: sa.Engine, place: str, create: bool) -> None:

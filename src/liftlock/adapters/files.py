@@ -174,8 +174,15 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         _replace(path, data)
         _sync_folder(path.parent)
     except OSError as error:
-        remedy = _REMEDIES.get(error.errno or 0, "put that right and run again")
-        raise LiftlockError(f"{path} could not be written: {error.strerror}; {remedy}") from error
+        raise not_written(path, error) from error
+
+
+def not_written(path: Path, error: OSError) -> LiftlockError:
+    """What is said of a file or folder that could not be written: why, and the remedy."""
+    if error.errno == errno.EISDIR or path.is_dir():
+        return InputError(f"{path} could not be written: it is a folder; name a file in it")
+    remedy = _REMEDIES.get(error.errno or 0, "put that right and run again")
+    return LiftlockError(f"{path} could not be written: {error.strerror}; {remedy}")
 
 
 _REMEDIES = {
@@ -184,7 +191,7 @@ _REMEDIES = {
     errno.EFBIG: "raise the limit on file lengths (ulimit -f) and run again",
     errno.EEXIST: "its folder is a file: move that away",
     errno.ENOTDIR: "its folder is a file: move that away",
-    errno.EISDIR: "a folder has that name: move it away",
+    errno.ENOENT: "its folder takes no files: write elsewhere",
     errno.EACCES: "see who may write in its folder",
     errno.EPERM: "see who may write in its folder",
     errno.EROFS: "its file system is read-only: write elsewhere",

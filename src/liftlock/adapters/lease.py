@@ -94,6 +94,44 @@ def leased(url: str, plan: str, holder: str, since: datetime) -> Iterator[Lease]
         lease.give_back()
 
 
+def is_leased(url: str, plan: str) -> bool:
+    """Whether a controller holds the lease of a plan, by its id. Nothing is taken for longer than a look.
+
+    Raises `LedgerError` when that cannot be told, `InputError` for a URL that names no ledger.
+    """
+    parsed = parse_url(url)
+    file = file_of(parsed)
+    with plain_errors(place_of(parsed)):
+        if file is not None:
+            return _is_locked(_lock_file(file.resolve(), plan))
+        engine = engine_for(parsed, writable=False)
+        try:
+            with reading(engine) as connection:
+                return bool(connection.execute(sa.text(f"SELECT count(*) {_LOCKS}"), {"key": _key(plan)}).scalar())
+        finally:
+            engine.dispose()
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        with path.open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # freed as the file is closed; who takes a lease retries
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _lock_file(ledger: Path, plan: str) -> Path:
+    return ledger.with_name(f"{ledger.name}.leases") / f"{plan[:16]}.lock"
+
+
+def _key(plan: str) -> int:
+    """What PostgreSQL's advisory lock of a plan is named by."""
+    return int.from_bytes(bytes.fromhex(plan[:16]), signed=True)
+
+
 def _told(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
@@ -104,10 +142,9 @@ class _File(Lease):
     def __init__(self, ledger: Path, plan: str, holder: str) -> None:
         super().__init__(plan)
         ledger = ledger.resolve()
-        folder = ledger.with_name(f"{ledger.name}.leases")
+        self._path = _lock_file(ledger, plan)
         ledger.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        self._path = folder / f"{plan[:16]}.lock"
+        self._path.parent.mkdir(mode=0o700, exist_ok=True)
         self._who = holder
         self._file = self._open()
 
@@ -150,7 +187,7 @@ class _Session(Lease):
 
     def __init__(self, url: sa.URL, plan: str, holder: str) -> None:
         super().__init__(plan)
-        self._key = int.from_bytes(bytes.fromhex(plan[:16]), signed=True)
+        self._key = _key(plan)
         self._engine = engine_for(url, writable=True)
         self._connection = reading(self._engine).execution_options(isolation_level="AUTOCOMMIT")
         name, _, pid = holder.rpartition(" (pid ")

@@ -35,14 +35,16 @@ _STATES = {
     Outcome.UNREACHABLE: "unreachable",
     Outcome.UNKNOWN: "in_work",
 }
+_WENT_WRONG = frozenset({"went_back", "brought_back", "failed", "unreachable"})
 
 
 @dataclass(frozen=True, slots=True)
 class HostNews:
     """Where one host stands, as `state`.
 
-    That is `done`, `already`, `went_back`, `brought_back`, `failed`, `unreachable`, `in_work` or `ahead`. `runs` is the
-    version that it was seen to run last, empty when nobody knows.
+    That is `done`, `already`, `went_back`, `brought_back` (well, with the others), `taken_back` (well, at an operator's
+    word), `failed`, `unreachable`, `in_work` or `ahead`. `runs` is the version that it was seen to run last, empty when
+    nobody knows.
     """
 
     label: str
@@ -134,6 +136,7 @@ class Writer:
             "windows": tuple(window for _, window in self._windows_ahead(part)),
             "asks": debt.asks,
             "stopped": self.case.stopped,
+            "taken_back": _taken_back(hosts),
             "change": self._change(part),
         }
 
@@ -171,7 +174,7 @@ class Writer:
         news = []
         for host in part.hosts:
             record, wanted = by_name[host.planned.name], host.planned.wanted
-            state = _state(record)
+            state = self._state(record)
             if state in {"failed", "unreachable"}:
                 runs = record.observed or ""
             else:
@@ -179,25 +182,39 @@ class Writer:
             news.append(HostNews(part.label(host), state, runs, wanted))
         return news
 
+    def _state(self, record: HostRecord) -> str:
+        if record.outcome is None or is_ahead(record):
+            return "ahead"
+        if not record.brought_back:
+            return _STATES[record.outcome]
+        well = self.case.taken_back.get(record.host)
+        return "brought_back" if well is None else "taken_back" if well else "went_back"
+
     def _change(self, part: Share) -> ChangeNews | None:
         """What is new for the customer since the plan before; None when there was none."""
         if self.case.before is None:
             return None
         old, new, name = self.case.before.plan, self.case.plan, part.customer.name
-        was, now = ({host.machine for host in plan.hosts if host.customer == name} for plan in (old, new))
+        old_hosts, new_hosts = (
+            {host.name: host for host in plan.hosts if host.customer == name} for plan in (old, new)
+        )
+        was, now = ({host.machine for host in hosts.values()} for hosts in (old_hosts, new_hosts))
+        other_products = {host.partition("/")[0] for host in old_hosts.keys() ^ new_hosts.keys()} & was & now
         changes = difference(old, new, {name: part.customer.timezone})
         theirs = {
             change.what
             for change in changes
             if change.what is Changed.RELEASE or now & {host.partition("/")[0] for host in change.hosts}
         }
-        windows = {host.window for host in old.hosts if host.customer == name}
+        # What the difference of plans calls the same window may begin later than the customer was told.
+        moved = any(old_hosts[host].window != new_hosts[host].window for host in old_hosts.keys() & new_hosts.keys())
+        windows = {host.window for host in old_hosts.values()}
         return ChangeNews(
-            moved=Changed.WINDOW in theirs,
+            moved=moved,
             windows=tuple(sorted(windows, key=lambda window: window.start)),
             added=tuple(sorted(now - was)),
             dropped=tuple(sorted(was - now)),
-            other=bool(theirs & {Changed.PATH, Changed.LENGTH, Changed.RELEASE}),
+            other=bool(other_products or theirs & {Changed.PATH, Changed.LENGTH, Changed.RELEASE}),
         )
 
     def _windows_ahead(self, part: Share) -> list[tuple[int, Window]]:
@@ -224,10 +241,11 @@ class Writer:
         return inviter.requests(windows, before=before)
 
 
-def _state(record: HostRecord) -> str:
-    if record.outcome is None or is_ahead(record):
-        return "ahead"
-    return "brought_back" if record.brought_back else _STATES[record.outcome]
+def _taken_back(hosts: Sequence[HostNews]) -> list[str]:
+    """The hosts that went back at an operator's word; none when something went wrong at one of the customer's."""
+    if any(host.state in _WENT_WRONG for host in hosts):
+        return []
+    return [host.label for host in hosts if host.state == "taken_back"]
 
 
 def _training(part: Share) -> list[str]:

@@ -24,16 +24,18 @@ class Reply:
     answer: Answer
 
 
-def replies_in(path: Path) -> list[Reply]:
-    """The answers in a saved reply (.eml) or in all of a folder's; other mail in a folder is passed over.
+def replies_in(path: Path) -> tuple[list[Reply], list[Path]]:
+    """The answers in a saved reply (.eml) or in all of a folder's, and the files that were passed over as other mail.
 
     Raises InputError when a file cannot be read, or when there is no answer at all.
     """
     saved = sorted(path.glob("*.eml")) if path.is_dir() else [path]
-    found = [Reply(file, answer) for file in saved if (answer := _answer(file))]
+    answers = [(file, _answer(file)) for file in saved]
+    found = [Reply(file, answer) for file, answer in answers if answer]
     if not found:
-        raise InputError(f"{path}: no answer in it: its subject carries a code and a score from 1 to 5")
-    return found
+        what = f"no answer in {len(saved)} saved replies (.eml)" if path.is_dir() else "no answer in it"
+        raise InputError(f"{path}: {what}: its subject carries a code and a score from 1 to 5")
+    return found, [file for file, answer in answers if not answer]
 
 
 def _answer(file: Path) -> Answer | None:

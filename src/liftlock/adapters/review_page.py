@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from liftlock.adapters.report_page import PACKAGED, page_environment
-from liftlock.incident import Incident
+from liftlock.incident import Incident, told_span
 from liftlock.review import Review
 
 
@@ -65,7 +65,7 @@ def incident_words(incident: Incident) -> dict[str, str]:
     """One incident in words: when it opened, why, and how long until it was acknowledged and recovered."""
 
     def after(moment: datetime | None) -> str:
-        return "not yet" if moment is None else f"{(moment - incident.opened_at).total_seconds() / 60:.0f} min"
+        return "not yet" if moment is None else told_span(moment - incident.opened_at)
 
     return {
         "opened": f"{incident.opened_at.astimezone(UTC):%Y-%m-%d %H:%M}",

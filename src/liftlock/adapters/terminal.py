@@ -41,15 +41,28 @@ WIDE = 200
 """Columns where no terminal says how many it has: a pipe or a file must not cut values in two."""
 
 
+class _Screen(Console):
+    def on_broken_pipe(self) -> None:
+        """A reader that has seen enough ends nothing: the task goes on unseen and has its own exit code."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def console() -> Console:
     """Standard output as people see it."""
     wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE
-    return Console(highlight=False, soft_wrap=False, width=wide)
+    return _Screen(highlight=False, soft_wrap=False, width=wide)
 
 
 def errors() -> Console:
     """Standard error, for progress beside JSON."""
     return Console(stderr=True, highlight=False)
+
+
+def show_warnings(warnings: Sequence[str]) -> None:
+    """What is not as it should be and stops nothing yet, a line each on standard error."""
+    for warning in warnings:
+        errors().print(Text(f"warning: {warning}"), style=BAD, soft_wrap=True)
 
 
 def table(*columns: str) -> Table:
@@ -207,7 +220,7 @@ def show_ending(told: dict[str, Any], plan: Plan, logs: Path) -> None:
             screen.print(Text(f"{left.host}: {left.outcome.value} ({left.reason})"))
     counts = ", ".join(f"{count} {outcome}" for outcome, count in told["outcomes"].items())
     screen.print(f"\n{_end_words(told)}{f' {counts}.' if counts else ''}", style="bold")
-    if told["end"] != "verified" and told["rate"]["attempted"] and not told["reason"].startswith("aborted"):
+    if told["end"] != "verified" and told["rate"]["attempted"] and told["end"] != "aborted":
         rate = told["rate"]
         unknown = f", {rate['unknown']} still unknown" if rate["unknown"] else ""
         screen.print(
@@ -261,10 +274,16 @@ def _some(names: Sequence[str]) -> str:
 def _end_words(told: dict[str, Any]) -> str:
     return {
         "done": "Done." if told["exit_code"] == 0 else "Every planned host has an outcome.",
-        "halt": f"{'Ended' if told['reason'].startswith('aborted') else 'Halted'}: {told['reason']}.",
+        "halt": f"Halted: {told['reason']}.",
+        "aborted": f"E{_ended(told['reason'])[1:]}.",
         "pause": f"Paused: {told['reason']}.",
         "verified": "Nothing to do: looked at every host, touched none.",
     }.get(told["end"], "Stopped by the operator; run it again to go on.")
+
+
+def _ended(reason: str) -> str:
+    """On screen a rollout is ended by its operator; the record and `--json` say aborted."""
+    return f"ended: {reason.removeprefix('aborted: ')}" if reason.startswith("aborted: ") else reason
 
 
 def show_standings(standings: Sequence[dict[str, Any]], *, in_full: bool) -> None:
@@ -281,7 +300,7 @@ def show_standings(standings: Sequence[dict[str, Any]], *, in_full: bool) -> Non
             told["fleet"],
             f"{rate['succeeded']} of {rate['attempted']}",
             f"{told['failures']} of {told['allowed_failures']} allowed",
-            told["state"] + _approvals_missing(told["approvals"]),
+            _ended(told["state"]) + _approvals_missing(told["approvals"]),
         )
     screen.print(rows)
     for told in standings if in_full else ():

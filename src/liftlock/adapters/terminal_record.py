@@ -17,7 +17,9 @@ def show_verified(made: Verified) -> None:
     screen = console()
     for problem in made.problems:
         screen.print(Text(problem, style=BAD), soft_wrap=True)
-    holds = Text(f"{made.entries} entries hold", style="" if made.problems else GOOD)
+    holds = Text(
+        "1 entry holds" if made.entries == 1 else f"{made.entries} entries hold", style="" if made.problems else GOOD
+    )
     if made.written_at:
         holds.append(f"; the last, of {made.written_at:%Y-%m-%d %H:%M:%S} UTC, has the hash", style="default")
     screen.print(holds, soft_wrap=True)

@@ -56,14 +56,16 @@ def show_review(review: Review, written: Sequence[Path]) -> None:
         screen.print(Text(f"Written: {path}"), soft_wrap=True)
 
 
-def show_heard(heard: Sequence[Heard], unknown: Sequence[Unknown]) -> None:
-    """What each customer answered, whether it is new, and which replies carry a code that nobody was given."""
+def show_heard(heard: Sequence[Heard], unknown: Sequence[Unknown], passed_over: Sequence[Path] = ()) -> None:
+    """What each customer answered, whether it is new, and which replies carry no code, or one that nobody was given."""
     for one in heard:
         new = "recorded" if one.recorded else "known already"
         said = f": {one.comment}" if one.comment else ""
         console().print(Text(f"{one.customer}, plan {one.plan[:8]}: {one.score} of 5 ({new}){said}"))
     for reply in unknown:
         console().print(Text(f"{reply.file}: not recorded: {reply.why}", style=BAD), soft_wrap=True)
+    for file in passed_over:
+        console().print(Text(f"{file}: passed over: no code and score in its subject", style=DIM), soft_wrap=True)
 
 
 def _show_incidents(review: Review) -> None:

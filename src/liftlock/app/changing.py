@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from liftlock.app.ended import not_through, over_words, refuse_over, why_over
 from liftlock.app.planning import keep, prepare
 from liftlock.app.rolling import ensure_recorded
 from liftlock.app.workspace import Workspace, operator
 from liftlock.approval import Approval, approvals, person
 from liftlock.difference import Change, difference, objections
-from liftlock.errors import InputError
+from liftlock.errors import InputError, RefusedError
 from liftlock.ledger import Approved, Replanned
 from liftlock.model import Observation, Outcome, Plan
 from liftlock.progress import Progress, Standing
@@ -58,14 +59,16 @@ def changes_document(changes: tuple[Change, ...]) -> list[dict[str, Any]]:
 def approve(workspace: Workspace, plan: Plan, by: str = "", note: str = "") -> Agreed:
     """Record that a person agreed to this very plan; without `by` it is whoever runs this, as user@host.
 
-    Raises InputError for a name or note that is not one line of text.
+    Raises InputError for a name or note that is not one line of text, RefusedError for a plan that is over.
     """
     by = by.strip() or operator()
     if not (by.isprintable() and note.isprintable() and len(by) <= _NAME_LENGTH):
         raise InputError("--by and --note take one line of text without control characters")
     with workspace.ledger() as ledger:
         ensure_recorded(ledger, plan, workspace)
-        before = approvals(ledger.entries(plan.id))
+        entries = list(ledger.entries(plan.id))
+        refuse_over(plan, entries)
+        before = approvals(entries)
         known = any(person(given.by) == person(by) for given in before)
         if not known:
             ledger.append(plan.id, Approved(by=by, note=note), workspace.clock.now())
@@ -79,11 +82,16 @@ def plan_again(workspace: Workspace, plan: Plan, on_seen: Callable[[Observation]
     at the moment of the old plan. Where that brings no material change (`liftlock.difference`) for the hosts
     that it has still to act on, the old plan goes on: its notices, approvals and gates stand, and the record
     says that the new inputs are as good as its own. Else a plan of this moment is made and recorded, for which
-    people must be told and asked again; the old one is left as it is.
+    people must be told and asked again; the old one is left as it is. Raises RefusedError for a plan that is over;
+    one with hosts that are not through is looked at, but another plan does not follow from it.
     """
     with workspace.held(plan), workspace.ledger() as ledger:
         ensure_recorded(ledger, plan, workspace)
-        progress = Progress.of(plan).with_entries(ledger.entries(plan.id))
+        entries = list(ledger.entries(plan.id))
+        ended, still_open = why_over(plan, entries), not_through(plan, entries)
+        if ended and not still_open:
+            raise RefusedError(over_words(plan, ended))
+        progress = Progress.of(plan).with_entries(entries)
         through = _through(progress)
         if len(through) == len(plan.hosts) or not workspace.check_inputs(plan, progress.inputs):
             return None
@@ -103,6 +111,8 @@ def plan_again(workspace: Workspace, plan: Plan, on_seen: Callable[[Observation]
         if not objections(plan, again, through, zones):
             ledger.append(plan.id, Replanned(inputs=dict(again.inputs)), workspace.clock.now())
             return MadeAgain(plan, difference(plan, again, zones))
+        if ended:
+            raise RefusedError(over_words(plan, ended, still_open))
         new = make(workspace.clock.now(), replaces=plan.id)
         kept = keep(workspace, new, f"set aside for plan {plan.id[:8]}, which it stands in for")
         return MadeAgain(plan, difference(plan, new, zones), new, kept)

@@ -93,7 +93,7 @@ def _examination(workspace: Workspace, fleet_name: str | None) -> Iterator[Findi
     yield from _files(workspace, fleet_name)
     yield _try("ssh key", lambda: _key(workspace), "set ssh.key in liftlock.yaml to a key without a passphrase")
     yield _disk(workspace)
-    yield _try("mail server", lambda: _mail(workspace), "set smtp.host, smtp.port and smtp.security in liftlock.yaml")
+    yield _try("mail server", lambda: _mail(workspace), _MAIL_REMEDY)
     yield from _channels(workspace, fleet_name)
     yield from _hosts(workspace, fleet_name)
 
@@ -145,8 +145,12 @@ def _mail(workspace: Workspace) -> str:
     smtp = workspace.settings.smtp
     if smtp is None:
         return "none configured: notify cannot send"
-    with socket.create_connection((smtp.host, smtp.port), timeout=smtp.timeout.total_seconds()):
-        return f"{smtp.host}:{smtp.port} answers"
+    where = f"{smtp.host}:{smtp.port}"
+    try:
+        with socket.create_connection((smtp.host, smtp.port), timeout=smtp.timeout.total_seconds()):
+            return f"{where} answers"
+    except OSError as error:
+        raise LiftlockError(f"{where}: {error}") from error
 
 
 def _login(smtp: SmtpSettings) -> str:
@@ -211,6 +215,7 @@ def _hosts(workspace: Workspace, fleet_name: str | None) -> Iterator[Finding]:
             yield Finding(f"host {name}", seen.healthy is not False, detail, f"look at {product.name} on it")
 
 
+_MAIL_REMEDY = "start the mail server if it is down; else correct smtp.host and smtp.port in liftlock.yaml"
 _REMEDIES = {
     "host key unknown": "run: liftlock trust",
     "host key changed": "find out why; if it is right, run: liftlock trust --replace",

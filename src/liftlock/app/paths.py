@@ -6,11 +6,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from packaging.version import InvalidVersion
+
 from liftlock.app.workspace import Workspace
 from liftlock.condition import Facts
 from liftlock.errors import InputError
 from liftlock.model import Hop
 from liftlock.path import Cut, NoPathError, find_path, relevant_facts
+from liftlock.version import parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,14 @@ class Explained:
 
 
 def explain_path(workspace: Workspace, product: str, from_version: str, to_version: str, facts: Facts) -> Explained:
-    """The path of a host with these facts. Raises InputError when there is no such product or release."""
+    """The path of a host with these facts. Raises InputError when there is no such product or release, or a
+    version is none.
+    """
     catalogue = workspace.catalogue(product)
+    try:
+        parsed(from_version)
+    except InvalidVersion:
+        raise InputError(f"{from_version!r} is not a version such as 1.5.0 or 2.0rc1 (PEP 440)") from None
     asked = relevant_facts(catalogue)
     try:
         hops = find_path(catalogue, from_version, to_version, facts)

@@ -113,7 +113,7 @@ def prepare(
         with collecting(problems):
             catalogues[name] = workspace.catalogue(name)
     if problems:
-        raise InputError(problems)
+        raise InputError(dict.fromkeys(problems))  # products that share a file share its mistakes
     for name in wanted:  # a mistyped version or host is said before any host is bothered
         find_release(catalogues[name], wanted[name])
     choose(fleet, tuple(hosts))

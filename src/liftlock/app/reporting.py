@@ -20,7 +20,7 @@ from liftlock.plan_document import from_document
 from liftlock.progress import HostProgress, Progress, Standing
 from liftlock.rate import Rate
 from liftlock.report import Report, make_report, target_state
-from liftlock.rollout import Halt, Pause, silent_gates
+from liftlock.rollout import Done, Halt, Pause, Step, silent_gates
 from liftlock.stops import is_held, stop_reason
 
 
@@ -46,7 +46,7 @@ def stand(workspace: Workspace, named: str | None) -> list[dict[str, Any]]:
     """Where every plan of the record stands, or the named one with each of its hosts."""
     with workspace.ledger(create=False) as ledger:
         ids = [_full_id(ledger.plans(), named)] if named else ledger.plans()
-        return [_standing(list(ledger.entries(id_)), in_full=bool(named)) for id_ in ids]
+        return [_standing(workspace, list(ledger.entries(id_)), in_full=bool(named)) for id_ in ids]
 
 
 def ending_document(ending: Ending) -> dict[str, Any]:
@@ -56,12 +56,12 @@ def ending_document(ending: Ending) -> dict[str, Any]:
     """
     end, reason = "verified", ""
     if ending.step is not None:
-        end = type(ending.step).__name__.lower()
+        end = "aborted" if isinstance(ending.step, Halt) and ending.progress.aborted else _name(ending.step)
         reason = ending.step.reason if isinstance(ending.step, Halt | Pause) else ""
     return {
         "plan": ending.plan.id,
         "exit_code": int(ending.code),
-        "end": end if end in {"done", "halt", "pause", "verified"} else "interrupted",
+        "end": end,
         "reason": reason,
         "outcomes": outcome_counts(ending),
         "rate": rate_of(ending.progress),
@@ -69,6 +69,10 @@ def ending_document(ending: Ending) -> dict[str, Any]:
         "hosts": host_lines(ending),
         "unpruned": dict(ending.unpruned),
     }
+
+
+def _name(step: Step) -> str:
+    return type(step).__name__.lower() if isinstance(step, Done | Halt | Pause) else "interrupted"
 
 
 def outcome_counts(ending: Ending) -> dict[str, int]:
@@ -147,7 +151,7 @@ def _host_lines(plan: Plan, progress: Progress) -> list[dict[str, Any]]:
                 "wave": progress.wave_of(host.name),
                 "outcome": outcome,
                 "attempts": part.attempt if part else 0,
-                "cause": part.cause if part else "",
+                "cause": part.cause if part and outcome != "pending" else "",
                 "before": host.observed,
                 "version": seen.version if seen else "",
                 "proof": f"{seen.look}, {seen.at:%Y-%m-%d %H:%M:%S} UTC" if seen else "",
@@ -156,10 +160,14 @@ def _host_lines(plan: Plan, progress: Progress) -> list[dict[str, Any]]:
     return lines
 
 
-def _standing(entries: list[Entry], *, in_full: bool) -> dict[str, Any]:
+def _standing(workspace: Workspace, entries: list[Entry], *, in_full: bool) -> dict[str, Any]:
     plan = from_document(next(entry.fact.document for entry in entries if isinstance(entry.fact, Planned)))
     progress = Progress.of(plan).with_entries(entries)
     lines = _host_lines(plan, progress)
+    state = _state(plan, progress, entries)
+    if progress.count(Standing.IN_HAND) and not workspace.is_held(plan):
+        state = state.replace("in wave", "interrupted in wave", 1) if state.startswith("in wave") else state
+        lines = [line | ({"outcome": "unknown"} if line["outcome"] == Standing.IN_HAND else {}) for line in lines]
     told: dict[str, Any] = {
         "plan": plan.id,
         "product": plan.product,
@@ -167,7 +175,7 @@ def _standing(entries: list[Entry], *, in_full: bool) -> dict[str, Any]:
         "also": plan.also,
         "fleet": plan.fleet,
         "planned_at": plan.created_at.isoformat(),
-        "state": _state(plan, progress, entries),
+        "state": state,
         "outcomes": dict(Counter(line["outcome"] for line in lines)),
         "rate": rate_of(progress),
         "allowed_failures": plan.allowed_failures,

@@ -84,15 +84,19 @@ def record_feedback(workspace: Workspace, answer: Answer) -> Heard:
     return Heard(plan, customer, fact.score, fact.comment, recorded=new)
 
 
-def record_replies(workspace: Workspace, path: Path) -> tuple[list[Heard], list[Unknown]]:
-    """Record the answers in saved replies; those with a code that was not given out here stop no other."""
+def record_replies(workspace: Workspace, path: Path) -> tuple[list[Heard], list[Unknown], list[Path]]:
+    """Record the answers in saved replies; those with a code that was not given out here stop no other.
+
+    Last come the files that carry no code and score.
+    """
     heard, unknown = [], []
-    for reply in replies_in(path):
+    replies, passed_over = replies_in(path)
+    for reply in replies:
         try:
             heard.append(record_feedback(workspace, reply.answer))
         except InputError as error:
             unknown.append(Unknown(reply.file, str(error)))
-    return heard, unknown
+    return heard, unknown, passed_over
 
 
 def feedback_key(workspace: Workspace) -> bytes:

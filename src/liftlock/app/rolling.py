@@ -12,8 +12,9 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from liftlock import ledger as record
-from liftlock.adapters.artifact import verify_artifact
-from liftlock.app.products import look, machines, releases, run_suites
+from liftlock.app.artifacts import check_artifacts
+from liftlock.app.ended import refuse_over
+from liftlock.app.products import look, machines, run_suites
 from liftlock.app.workspace import Workspace, is_recorded, operator
 from liftlock.approval import unapproved
 from liftlock.engine import Engine
@@ -85,25 +86,28 @@ def roll_out(
 ) -> Ending:
     """Carry out the plan from where the record stands.
 
-    Raises RefusedError when an input of the plan changed or approvals are missing, InputError for an artifact
+    Raises RefusedError when an input of the plan changed or approvals are missing (that the plan is over
+    is said before either), InputError for an artifact
     that is not what its manifest says, LockedError when another controller is at it.
     """
     _check_waivers(waive, reason)
     with workspace.held(plan) as lease, workspace.ledger(lease=lease) as ledger:
         ensure_recorded(ledger, plan, workspace)
-        progress = Progress.of(plan).with_entries(ledger.entries(plan.id))
+        entries = list(ledger.entries(plan.id))
+        progress = Progress.of(plan).with_entries(entries)
         if progress.wave is None and _nothing_left(progress):
             return _verify(workspace, plan, progress)
-        if changed := workspace.check_inputs(plan, progress.inputs):
+        changed, why = workspace.check_inputs(plan, progress.inputs), unapproved(plan, progress.approved)
+        if changed or why:
+            refuse_over(plan, entries)
+        if changed:
             raise RefusedError(
                 f"plan {plan.id[:8]} was made from other files: {', '.join(changed)} changed; plan again,"
                 " or say --replan"
             )
-        if why := unapproved(plan, progress.approved):
+        if why:
             raise RefusedError(why)
-        for catalogue in workspace.catalogues(plan):
-            for release in releases(catalogue, plan).values():
-                verify_artifact(release.artifact)
+        check_artifacts(workspace, plan)
         engine = _engine(workspace, plan, ledger, watcher)
         for rule in waive:
             engine.record(record.Waived(rule=rule, reason=reason, by=operator()))
@@ -147,9 +151,8 @@ def roll_back(
         if moved_on := _moved_on(plan, ledger, back):
             raise RefusedError(f"{', '.join(moved_on)} by now: roll back what brought them there first")
         engine = _engine(workspace, plan, ledger, watcher)
-        engine.record(*with_news(workspace, plan, ledger, record.Aborted(reason=reason, by=operator())))
-        for name in back:
-            engine.record(record.Recalled(host=name, reason=reason))
+        recalled = [record.Recalled(host=name, reason=reason) for name in back]
+        engine.record(*with_news(workspace, plan, ledger, record.Aborted(reason=reason, by=operator()), *recalled))
         with _signals(engine, workspace) as caught:
             step = engine.run()
         all_back = not any(_may_be_upgraded(engine.progress, name) for name in back)
@@ -239,7 +242,7 @@ def _signals(engine: Engine, workspace: Workspace) -> Iterator[list[int]]:
         number = signal.SIGTERM if number == signal.SIGHUP else number
         in_hand = sorted(engine.progress.group(Standing.IN_HAND))
         if caught:
-            _tell(f"left at once; unknown: {', '.join(in_hand) or 'nothing'}")
+            _tell(f"left at once; unknown: {', '.join(in_hand) or 'nothing'}; run it again to look")
             os._exit(128 + number)
         caught.append(number)
         workspace.clock.interrupt.set()

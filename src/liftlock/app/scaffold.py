@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from liftlock.adapters import files
 from liftlock.errors import InputError
 
 SAMPLE = Path(__file__).resolve().parents[1] / "sample"
@@ -25,7 +28,8 @@ CONTENTS = {
 def create_workspace(folder: Path) -> list[Path]:
     """Copy the sample workspace into `folder`; return the files, relative to it.
 
-    Raises InputError, with nothing written, when any of them is already there.
+    Raises InputError when any of them is already there, or they cannot be written; nothing is left of this run
+    then.
     """
     planned: dict[Path, Path] = {}
     for source, where in CONTENTS.items():
@@ -38,10 +42,33 @@ def create_workspace(folder: Path) -> list[Path]:
         raise InputError(
             f"{folder} already has {', '.join(there[:5])}{' and more' if there[5:] else ''}; nothing was written"
         )
-    try:
+    with _removed_on_failure() as made:
         for target, origin in planned.items():
-            (folder / target).parent.mkdir(parents=True, exist_ok=True)
+            _make_folder((folder / target).parent, made)
+            made.append(folder / target)
             shutil.copyfile(origin, folder / target)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written: {error.strerror}") from error
     return sorted(planned)
+
+
+@contextmanager
+def _removed_on_failure() -> Iterator[list[Path]]:
+    """Files and folders that are listed as they are made, and removed again, newest first, when not all could be."""
+    made: list[Path] = []
+    try:
+        yield made
+    except BaseException as error:
+        for path in reversed(made):
+            with suppress(OSError):
+                path.rmdir() if path.is_dir() else path.unlink()
+        if isinstance(error, OSError):
+            where = Path(error.filename2 or error.filename or made[-1])
+            raise InputError(str(files.not_written(where, error))) from error
+        raise
+
+
+def _make_folder(folder: Path, made: list[Path]) -> None:
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent, made)
+    folder.mkdir()
+    made.append(folder)

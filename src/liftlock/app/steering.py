@@ -14,11 +14,10 @@ from liftlock.app.rolling import ensure_recorded
 from liftlock.app.telling import with_news
 from liftlock.app.workspace import Workspace, operator
 from liftlock.errors import InputError, RefusedError
-from liftlock.incident import ACKNOWLEDGE_WITHIN, RECOVER_WITHIN, Incident, incidents
+from liftlock.incident import ACKNOWLEDGE_WITHIN, RECOVER_WITHIN, Incident, incidents, told_span
 from liftlock.ledger import Aborted, Acknowledged, Entry, Fact, Finished, Halted, Paused, Resumed
 from liftlock.model import Plan
 from liftlock.progress import Progress, Standing
-from liftlock.window import in_words
 
 Check = Callable[[Progress, list[Entry]], None]
 """Whether it is to the point; raises RefusedError when it is not."""
@@ -115,9 +114,9 @@ def incidents_document(workspace: Workspace, plan: Plan, found: Iterable[Inciden
 
 
 def _clock(left: timedelta, within: timedelta, *, done: bool) -> dict[str, Any]:
-    missed, span = left < timedelta(0), in_words(_whole_seconds(abs(left)))
+    missed, span = left < timedelta(0), told_span(abs(left))
     if done:
-        words = f"done, too late by {span}" if missed else f"done in {in_words(_whole_seconds(within - left))}"
+        words = f"done, too late by {span}" if missed else f"done in {told_span(within - left)}"
     else:
         words = f"missed by {span}" if missed else f"{span} left"
     return {
@@ -126,10 +125,6 @@ def _clock(left: timedelta, within: timedelta, *, done: bool) -> dict[str, Any]:
         "missed": missed,
         "words": words,
     }
-
-
-def _whole_seconds(span: timedelta) -> timedelta:
-    return timedelta(seconds=round(span.total_seconds()))
 
 
 def _write(workspace: Workspace, plan: Plan, did: str, fact: Fact, check: Check, reason: str, by: str) -> Steered:

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from liftlock.app.artifacts import check_artifacts
 from liftlock.app.cases import open_case, plan_on_record
+from liftlock.app.ended import refuse_over
 from liftlock.app.rolling import ensure_recorded
 from liftlock.app.workspace import Workspace, operator
 from liftlock.approval import approvals
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 EVERY_KIND = frozenset(NoticeKind)
 AFTER_THE_FACT = EVERY_KIND - ANNOUNCEMENTS
 """What is told without being asked: whether and when customers hear of a plan at all is for `notify` to say."""
+_PROMISES = ANNOUNCEMENTS | {NoticeKind.REMINDER}
+"""What promises customers an upgrade: only of a release that is there."""
 _NAME_LENGTH = 200
 
 
@@ -70,7 +74,8 @@ def notify(
     """Send every letter that is owed by now and not on record as sent, then a digest of them to the release managers.
 
     `settle` says of letters, by message id, that they were `sent` or to `resend` them. Raises InputError when
-    something that is needed is not there, before any letter is sent; LockedError when somebody else is sending.
+    something that is needed is not there (an artifact of a release that a letter promises, too), before any letter is
+    sent; LockedError when somebody else is sending.
     """
     with sending(workspace, plan), workspace.ledger() as ledger:
         ensure_recorded(ledger, plan, workspace)
@@ -108,7 +113,8 @@ def close_the_loop(workspace: Workspace, plan: Plan) -> Told | str:
 def consent(workspace: Workspace, plan: Plan, customer: str, by: str) -> bool:
     """Record that somebody at the customer agreed to the plan; False when that was on record.
 
-    Raises InputError for a customer that the plan lacks or a name that is none, RefusedError when it was not told yet.
+    Raises InputError for a customer that the plan lacks or a name that is none, RefusedError when it was not told
+    yet, or the plan is over.
     """
     by = by.strip()
     if not by or not by.isprintable() or len(by) > _NAME_LENGTH:
@@ -117,7 +123,9 @@ def consent(workspace: Workspace, plan: Plan, customer: str, by: str) -> bool:
         raise InputError(f"plan {plan.id[:8]} has no hosts of customer {customer!r}; it has {', '.join(sorted(names))}")
     with workspace.ledger() as ledger:
         ensure_recorded(ledger, plan, workspace)
-        told = open_case(workspace, plan, ledger).told
+        case = open_case(workspace, plan, ledger)
+        refuse_over(plan, case.entries)
+        told = case.told
         if customer in told.consented:
             return False
         if customer not in told.since:
@@ -168,6 +176,8 @@ def _send(workspace: Workspace, case: Case, debts: Sequence[Debt], ledger: SqlLe
         case = open_case(workspace, case.plan, ledger)
     piles = sort_out(found, case.letters)
     to_send = {message: found[message] for message in piles.to_send}
+    if any(debt.kind in _PROMISES for debt, _ in to_send.values()):
+        check_artifacts(workspace, case.plan)
     mailer = _mailer(workspace, [contact for _, contact in to_send.values()]) if to_send else None
     letters = written(workspace, case, to_send)
     if new := _rows(case, to_send):

@@ -169,6 +169,12 @@ class Workspace:
         with leased(self.settings.ledger, plan.id, holder, self.clock.now()) as lease:
             yield lease
 
+    def is_held(self, plan: Plan) -> bool:
+        """Whether a controller carries the plan out at this moment."""
+        from liftlock.adapters.lease import is_leased
+
+        return is_leased(self.settings.ledger, plan.id)
+
 
 @contextmanager
 def collecting(problems: list[Problem]) -> Iterator[None]:

@@ -93,6 +93,7 @@ def tell(folder: Path | None, *, keep: bool, quiet: bool) -> dict[str, Any]:
             files = _closing(teller, root, hosts, time.monotonic() - begun)
             if keep:
                 _wait_for_interrupt(teller)
+        teller.say(f"The workspace stays in {workspace}; its hosts, product and mail server are ended now.")
     except KeyboardInterrupt:
         teller.say("\ninterrupted: hosts, product and mail server are ended")
         raise
@@ -161,7 +162,6 @@ def _closing(teller: Teller, root: Path, hosts: dict[str, DemoHost], seconds: fl
     teller.head(f"Done in {seconds:.0f} s on {len(hosts)} hosts. Open these:")
     for path in files:
         teller.say(f"  {path}")
-    teller.say(f"The workspace stays in {teller.workspace}; its hosts, product and mail server are ended now.")
     return files
 
 
@@ -175,7 +175,7 @@ def _fresh(folder: Path | None) -> Path:
 
 
 def _wait_for_interrupt(teller: Teller) -> None:
-    teller.say("The hosts stay up until Ctrl-C.")
+    teller.say(f"The hosts stay up until Ctrl-C; the workspace is {teller.workspace}.")
     try:
         signal.pause()
     except KeyboardInterrupt:

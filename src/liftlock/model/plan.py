@@ -155,7 +155,7 @@ class PlannedHost:
         """The version it is to have in the end."""
         return self.hops[-1].to_version
 
-    def placed(self, wave: int, window: Window, note: str) -> PlannedHost:
+    def placed(self, wave: int, window: Window, note: str, rank: int | None = None) -> PlannedHost:
         """The same host elsewhere in the plan: `dataclasses.replace`, written out because a plan has many hosts."""
         return PlannedHost(
             self.name,
@@ -169,7 +169,7 @@ class PlannedHost:
             self.site,
             self.redundancy,
             self.stand_ins,
-            self.rank,
+            self.rank if rank is None else rank,
             self.product,
         )
 

@@ -17,7 +17,7 @@ from liftlock.tasks.declare import JSON, PLAN, declared, print_json
     preview="Write letters under out/ to look at, those owed now and a sample of every kind, instead of sending any.",
     open="With --preview, on a terminal: open the page that shows them.",
     settle="MESSAGE_ID=sent or =resend: what became of a letter that is in doubt, or refused; needs --reason.",
-    reason="Why; it is recorded.",
+    reason="Why; needed with --settle, and recorded.",
     **JSON,
 )
 def notify(

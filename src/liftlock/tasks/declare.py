@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
+import os
+import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -18,7 +21,7 @@ JSON = {"json": "Print JSON alone on stdout; what people read goes to stderr."}
 FLEET = {"fleet": "Which inventory (its name in inventories/); needed when there are several."}
 PLAN = {"plan": "A plan file, or the id that `plan` printed."}
 HOSTS = {"hosts": "Only these hosts, separated by commas."}
-REASON = {"reason": "Why; it is recorded."}
+WHY = {"reason": "Why; needed, and recorded."}
 NOTIFY = {"notify": "Tell customers at the end what it means to them (--no-notify leaves it)."}
 
 Body = Callable[..., ExitCode | None]
@@ -62,9 +65,10 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def print_error(message: str, code: ExitCode, problems: Iterable[Problem] = ()) -> None:
-    """Print an error as `--json` promises it."""
+    """Print an error as `--json` promises it; where stdout takes nothing, stderr alone has it."""
     told = {"message": message, "exit_code": int(code), "problems": [asdict(problem) for problem in problems]}
-    print(json.dumps({"error": told}, ensure_ascii=False, indent=2))
+    with suppress(OSError):
+        _print({"error": told})
 
 
 def _fail(error: LiftlockError, *, as_json: bool) -> None:
@@ -77,4 +81,12 @@ def print_json(value: object) -> None:
     """Print any of our values as JSON, alone on stdout."""
     from pydantic_core import to_jsonable_python
 
-    print(json.dumps(to_jsonable_python(value), ensure_ascii=False, indent=2))
+    _print(to_jsonable_python(value))
+
+
+def _print(value: object) -> None:
+    try:
+        print(json.dumps(value, ensure_ascii=False, indent=2), flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries once more as it ends
+        raise

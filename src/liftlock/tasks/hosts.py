@@ -5,7 +5,7 @@ from __future__ import annotations
 from invoke import Context
 
 from liftlock.errors import ExitCode
-from liftlock.tasks.declare import FLEET, HOSTS, JSON, PLAN, REASON, declared, names, print_json
+from liftlock.tasks.declare import FLEET, HOSTS, JSON, PLAN, WHY, declared, names, print_json
 
 
 @declared("plan", **PLAN, **HOSTS, **JSON)
@@ -36,7 +36,7 @@ def stage(_context: Context, plan: str, hosts: str = "", json: bool = False) -> 
     host="The host whose lock is held by a phase that does not end.",
     product="Whose lock; needed when the host has several products.",
     **FLEET,
-    **REASON,
+    **WHY,
     **JSON,
 )
 def unlock(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from invoke import Context
 
 from liftlock.errors import InputError
-from liftlock.tasks.declare import FLEET, JSON, PLAN, declared, print_json
+from liftlock.tasks.declare import JSON, PLAN, declared, print_json
 
 
 @declared(
@@ -13,7 +13,7 @@ from liftlock.tasks.declare import FLEET, JSON, PLAN, declared, print_json
     **PLAN,
     customer="Only this customer's manual.",
     check="Instead of PLAN: look through the chapters of every release for what is missing or wrong.",
-    **FLEET,
+    fleet="With --check: only the languages of this fleet's customers; without it all fleets'.",
     **JSON,
 )
 def manual(

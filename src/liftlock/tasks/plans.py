@@ -8,7 +8,7 @@ from typing import Any
 from invoke import Context
 
 from liftlock.errors import ExitCode
-from liftlock.tasks.declare import FLEET, HOSTS, JSON, PLAN, REASON, declared, names, print_json
+from liftlock.tasks.declare import FLEET, HOSTS, JSON, PLAN, declared, names, print_json
 
 
 @declared(
@@ -22,7 +22,7 @@ from liftlock.tasks.declare import FLEET, HOSTS, JSON, PLAN, REASON, declared, n
     diff="Also show what changed since this plan (a plan file, or its id).",
     waive="Set a rule aside in an emergency: notice, so that nobody must be told ahead; needs --reason.",
     downgrade="Take hosts with a newer version down to this one; needs --reason.",
-    **REASON,
+    reason="Why; needed with --waive and --downgrade, and recorded.",
     **FLEET,
     **HOSTS,
     **JSON,
@@ -49,6 +49,7 @@ def plan(
     """
     from liftlock.adapters import terminal
     from liftlock.adapters.terminal_plans import show_changes
+    from liftlock.app.artifacts import doubtful_artifacts
     from liftlock.app.changing import changes_document, compare
     from liftlock.app.planning import plan_release, read_also
     from liftlock.app.workspace import Workspace
@@ -74,12 +75,15 @@ def plan(
             on_seen=on_seen,
         )
     changes = compare(workspace, old, made) if old else ()
+    warnings = doubtful_artifacts(workspace, made)
+    terminal.show_warnings(warnings)
     if json:
         told = {
             "file": str(path),
             "allowed_failures": made.allowed_failures,
             "budget": budget_words(made),
             "blocked": blocked_lines(made),
+            "warnings": warnings,
         }
         since = {"compared_with": old.id, "changes": changes_document(changes)} if old else {}
         print_json(to_document(made) | told | since)
@@ -149,7 +153,7 @@ def diff(_context: Context, old: str, new: str, json: bool = False) -> None:
 )
 def approve(_context: Context, plan: str, by: str = "", note: str = "", json: bool = False) -> None:
     """
-    Record that a person agrees to this very plan; a rollout waits until enough people did.
+    Record that a person agrees to this very plan; a rollout refuses (exit 3) until enough people did.
 
     Example: liftlock approve 3fa9c1d2 --by "Anna Brandt" --note "after the regatta"
     """
@@ -167,7 +171,7 @@ def approve(_context: Context, plan: str, by: str = "", note: str = "", json: bo
 
 
 @declared(
-    weeks="How many weeks, this one first.",
+    weeks="How many weeks, this one first; 8 when not given.",
     html="Also write it as one HTML page to this file.",
     ics="Also write it as an iCalendar file to subscribe to.",
     **JSON,
@@ -192,7 +196,7 @@ def calendar(_context: Context, weeks: str = "8", html: str = "", ics: str = "",
 
 
 @declared(
-    days="How many days ahead an end of support is near.",
+    days="How many days ahead an end of support is near; 90 when not given.",
     offline="Look at no host: take the ledger's and the inventory's word.",
     fleet="Only this inventory (its name in inventories/); without it all of them.",
     **JSON,

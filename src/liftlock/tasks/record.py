@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from invoke import Context
@@ -33,6 +34,8 @@ def ledger(_context: Context, action: str, known: str = "", file: str = "", json
         raise InputError("--file says where ledger export writes; ledger verify writes nothing")
     if action == "export" and known:
         raise InputError("--known is for ledger verify")
+    if known and not re.fullmatch(r"[0-9a-f]{64}", known):
+        raise InputError(f"--known takes a hash that ledger verify printed, 64 hexadecimal digits, not {known!r}")
     made = export(Workspace(), Path(file)) if file else verify(Workspace(), known)
     if json:
         print_json(made)

@@ -100,12 +100,13 @@ def feedback(
     workspace = Workspace()
     heard: list[Heard]
     unknown: list[Unknown] = []
+    passed_over: list[Path] = []
     if mail:
-        heard, unknown = record_replies(workspace, Path(mail))
+        heard, unknown, passed_over = record_replies(workspace, Path(mail))
     else:
         heard = [record_feedback(workspace, Answer(code, read_score(score), comment))]
     if json:
-        print_json({"answers": heard, "unknown": unknown})
+        print_json({"answers": heard, "unknown": unknown, "passed_over": passed_over})
     else:
-        show_heard(heard, unknown)
+        show_heard(heard, unknown, passed_over)
     return ExitCode.REFUSED if unknown else ExitCode.DONE

@@ -8,7 +8,7 @@ from invoke import Context
 
 from liftlock.errors import ExitCode
 from liftlock.tasks import customers, plans
-from liftlock.tasks.declare import HOSTS, JSON, NOTIFY, REASON, declared, names, print_json
+from liftlock.tasks.declare import HOSTS, JSON, NOTIFY, WHY, declared, names, print_json
 
 
 @declared("plan", plan="A plan file, or the id that `plan` printed.", **HOSTS, **JSON)
@@ -39,9 +39,10 @@ def gate(_context: Context, plan: str, hosts: str = "", json: bool = False) -> E
     "plan",
     plan="A plan file, or the id that `plan` printed.",
     waive="Set these rules aside: notice, consent, gate, window, canary; needs --reason.",
-    wait="Wait for windows to open instead of ending with exit 3.",
-    replan="When its files changed: plan again, and go on only if nothing else did.",
-    **REASON,
+    wait="Wait for windows to open, and for whoever paused it, instead of ending with exit 3.",
+    replan="When its files changed: plan again, and go on if nothing material did (release, hosts, paths, windows,"
+    " waves, policy); else keep the new plan and end with exit 3.",
+    reason="Why; needed with --waive, and recorded.",
     **NOTIFY,
     **JSON,
 )
@@ -58,7 +59,8 @@ def rollout(
     """
     Carry out a plan in waves; run it again to go on where the record stands.
 
-    Exit 0 target met, 3 refused, 4 halted on known-good releases, 5 a host needs a person.
+    Exit 0 target met, 2 wrong input, 3 refused or paused, 4 stopped or target missed, every host on a known-good
+    release, 5 a host needs a person, 6 somebody else is at it, 130 interrupted.
     Example: liftlock rollout 3fa9c1d2
     """
     from liftlock.adapters import live, terminal
@@ -86,7 +88,7 @@ def rollout(
     return _tell_ending(workspace, ending, notify=notify, told=herald.told, as_json=json)
 
 
-@declared("plan", plan="A plan file, or the id that `plan` printed.", **HOSTS, **REASON, **NOTIFY, **JSON)
+@declared("plan", plan="A plan file, or the id that `plan` printed.", **HOSTS, **WHY, **NOTIFY, **JSON)
 def rollback(
     _context: Context, plan: str, hosts: str = "", reason: str = "", notify: bool = True, json: bool = False
 ) -> ExitCode:

@@ -7,7 +7,7 @@ from invoke import Context
 from liftlock.errors import ExitCode
 from liftlock.tasks.declare import JSON, PLAN, declared, print_json
 
-REASON = {"reason": "Why; it is recorded."}
+REASON = {"reason": "Why; needed, and recorded."}
 BY = {"by": "Who says so; user@host of whoever runs this when not given."}
 
 
