@@ -589,7 +589,10 @@ def test_a_full_disk_is_one_clear_line_and_keeps_every_acknowledged_entry(tmp_pa
                 written.append(ledger.append("p1", Halted(reason="x" * 500), NOON))
 
         with open_ledger(url) as ledger:
-            with pytest.raises(LedgerError, match=r"ledger\.db: the disk is full; nothing recorded so far is lost$"):
+            with pytest.raises(
+                LedgerError,
+                match=r"ledger\.db: the disk is full \(No space left on device\); nothing recorded so far is lost$",
+            ):
                 fill(ledger)
             assert len(written) > 10
             assert list(ledger.entries()) == written
