@@ -214,7 +214,7 @@ def show_ending(told: dict[str, Any], plan: Plan, logs: Path) -> None:
     screen = console()
     screen.print()
     if told["hosts"]:
-        screen.print(_host_rows(told["hosts"], proofs=told["end"] == "halt"))
+        screen.print(_host_rows(told["hosts"], proofs=told["end"] in {"halt", "aborted"}))
     for left in plan.exclusions:
         if not plan.hosts:
             screen.print(Text(f"{left.host}: {left.outcome.value} ({left.reason})"))
