@@ -71,7 +71,7 @@ def test_the_check_asks_for_the_languages_of_the_named_fleet_only(workspace: Pat
 
 def test_manual_wants_a_plan_or_a_check(workspace: Path) -> None:
     nothing = run("manual", cwd=workspace)
-    assert (nothing.code, "required positional arguments: 'plan'" in nothing.stderr) == (2, True)
+    assert (nothing.code, "manual is missing its plan: liftlock manual PLAN" in nothing.stderr) == (2, True)
     both = run("manual", "3fa9c1d2", "--fleet", "example", cwd=workspace)
     assert (both.code, "--fleet goes with --check" in both.stderr) == (2, True)
 
