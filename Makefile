@@ -12,7 +12,7 @@ demo: .venv/ready
 
 test: .venv/ready-dev
 	@scripts/need sshd postgresql
-	$(BIN)/pytest --cov --cov-report=term:skip-covered
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --cov --cov-report=term:skip-covered
 
 lint: .venv/ready-dev
 	$(BIN)/ruff check

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,6 +41,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = run
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """One of several test processes hands its list to the one that prints the summary."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["not_here"] = session.config.stash[NOT_HERE]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    told: list[str] = node.config.stash[NOT_HERE]
+    told += [line for line in getattr(node, "workeroutput", {}).get("not_here", ()) if line not in told]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -17,12 +17,12 @@ from rich.text import Text
 
 from liftlock.model import Fleet, GateResult, Observation, Outcome, Plan, Verdict
 from liftlock.plan_document import short_id
-from liftlock.report import Report
 from liftlock.timing import blocked_lines
 from liftlock.waves import budget_words
 
 if TYPE_CHECKING:
     from liftlock.app.checking import Finding, Fingerprint
+    from liftlock.report import Report
 
 GOOD, BAD, DIM = "green", "red", "dim"
 
