@@ -10,17 +10,20 @@ from faults import raft
 from faults.checker import OR_NEEDS_A_PERSON, Tally, check, finish
 from faults.fault_fleet import PATIENCE, FaultFleet, Try, fault_fleet
 from faults.results import record
-from faults.steps import FAULTS, Steps
+from faults.steps import CHANGES, FAULTS, Steps
 from faults.watcher import watching
 
 pytestmark = pytest.mark.needs("strace")
 SHORT = {"in": ("mv",), "EIO": ("mv -fT",)}
 """For the short selection: the fault, and the tools at whose steps it strikes."""
+Call = tuple[str, int]
+"""A system call by its name, and which of that name in its step it is."""
+ANY: Call = (CHANGES, 1)
 WORDS = {
-    "before": "Host program killed (SIGKILL) before a step",
-    "in": "Host program killed in the first system call of a step that changes anything",
-    "EIO": "System calls of a step fail with EIO",
-    "ENOSPC": "System calls of a step fail with ENOSPC",
+    "before": "Host program killed (SIGKILL) before each step",
+    "in": "Host program killed at every system call that changes anything",
+    "EIO": "System calls of each step fail with EIO",
+    "ENOSPC": "System calls of each step fail with ENOSPC",
 }
 
 
@@ -31,12 +34,15 @@ def quay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FaultFleet,
         yield fleet, Steps(fleet.fleet, "raft-1")
 
 
-def try_step(fleet: FaultFleet, steps: Steps, tally: Tally, step: int, fault: str, ill: tuple[str, ...]) -> list[str]:
+def try_step(
+    fleet: FaultFleet, steps: Steps, tally: Tally, step: int, fault: str, ill: tuple[str, ...], call: Call = ANY
+) -> list[str]:
     """A rollout that fails at this step, the same command again until it ends, and what is wrong then."""
     with fleet.new_try(*ill) as one:
-        steps.want(step, fault)
+        steps.want(step, fault, *call)
         one.start().wait(PATIENCE)
         assert len(steps.passed()) >= step
+        assert steps.has_struck() or fault != "in", f"step {step} had no {call} this time"
         if not fault.startswith("E"):
             return finish(one, tally) + check(one, tally)
         # A disk that fails the way back, too, is for a person, who brings the host back once the disk is well.
@@ -53,13 +59,13 @@ def bring_back(one: Try) -> list[str]:
     return [f"rollback ended with {back.code}, and the host is {afloat}:\n{back.output}"]
 
 
-def steps_of(fleet: FaultFleet, steps: Steps, ill: tuple[str, ...]) -> list[str]:
-    """The steps of a whole rollout."""
+def steps_of(fleet: FaultFleet, steps: Steps, ill: tuple[str, ...]) -> list[tuple[str, list[Call]]]:
+    """The steps of a whole rollout, each with those of its system calls that change anything."""
     with fleet.new_try(*ill) as one:
-        steps.want(0, "none")
+        steps.count()
         ended = one.run()
         assert ended.code in {0, 4}, ended.output
-        return steps.passed()
+        return list(zip(steps.passed(), steps.counted(), strict=True))
 
 
 @pytest.mark.parametrize("fault", SHORT)
@@ -70,7 +76,7 @@ def test_a_fault_of_the_host_when_something_gets_its_name_loses_nothing(
     fleet, steps = quay
     tally = Tally()
     with watching(fleet.bases.values()) as watcher:
-        for number, step in enumerate(steps_of(fleet, steps, ()), start=1):
+        for number, (step, _) in enumerate(steps_of(fleet, steps, ()), start=1):
             if step.startswith(SHORT[fault]):
                 wrong = try_step(fleet, steps, tally, number, fault, ())
                 assert not wrong, f"{fault} at step {number}, {step}: " + "\n".join(wrong)
@@ -89,12 +95,13 @@ def test_a_fault_of_the_host_at_every_step_loses_nothing(
     fleet, steps = quay
     tally, taken = Tally(), steps_of(fleet, steps, ill)
     with watching(fleet.bases.values()) as watcher:
-        for number, step in enumerate(taken, start=1):
-            with subtests.test(step=f"{number} {step}"):
-                wrong = try_step(fleet, steps, tally, number, fault, ill)
-                assert not wrong, "\n".join(wrong)
+        for number, (step, calls) in enumerate(taken, start=1):
+            for call in calls if fault == "in" else [ANY]:
+                with subtests.test(step=f"{number} {step}", call=call):
+                    wrong = try_step(fleet, steps, tally, number, fault, ill, call)
+                    assert not wrong, "\n".join(wrong)
         seen = watcher.seen()
     release = "the release cannot run" if ill else "a sound release"
     back = ", brought back by an operator" if tally.ends["failed"] else ""
-    record(f"{WORDS[fault]}, each of {len(taken)} steps, {release}", tally.seen() + back, tally, seen)
+    record(f"{WORDS[fault]}, {len(taken)} steps, {release}", tally.seen() + back, tally, seen)
     assert seen.broken == 0, seen.told
