@@ -46,8 +46,8 @@ def _arguments(names: tuple[str, ...]) -> argparse.Namespace:
         "--quick", action="store_true", help="the smallest size of each: whether it works, not how fast"
     )
     parser.add_argument("--save", action="store_true", help="write benchmarks/results/NAME.md, too")
-    parser.add_argument("--hosts", type=int, help="how many hosts the rollout has (20)")
-    parser.add_argument("--rounds", type=int, help="how many rounds the rollout takes (7)")
+    parser.add_argument("--hosts", type=int, help="how many hosts the rollout has (20, then 100, then 300)")
+    parser.add_argument("--rounds", type=int, help="how many rounds the rollout takes (7, 5, 3)")
     parser.add_argument(
         "--with",
         dest="others",

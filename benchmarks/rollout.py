@@ -16,7 +16,8 @@ from benchmarks.tools import TOOLS
 from benchmarks.world import World
 
 CONCURRENCY = 20
-ROUNDS = 7
+SIZES = {20: 7, 100: 5, 300: 3}
+"""How many hosts, and how many rounds they take when none are asked for."""
 MANY_HOSTS = 100
 """The largest fleet that a slow contender is let loose on without being asked for."""
 
@@ -35,16 +36,31 @@ class Found:
 def measure(
     say: Callable[[str], None], *, quick: bool, hosts: int = 0, others: Sequence[str] | None = None, rounds: int = 0
 ) -> Report:
-    """Twenty hosts, twenty at once, seven rounds (quick: two hosts, one round).
+    """Twenty hosts at once, of fleets as `SIZES` has them, or of one of `hosts` (quick: two hosts, one round).
 
     `others` of `tools.TOOLS` take part; None is all of them, slow ones only where hosts are few (quick: none).
     """
-    hosts, rounds = hosts or (2 if quick else 20), rounds or (1 if quick else ROUNDS)
     chosen = contenders(others if others is not None else () if quick else TOOLS, say)
-    taking_part = [one for one in chosen if others is not None or not one.slow or hosts <= MANY_HOSTS]
-    load = machine.load()
+    sizes, load = (hosts,) if hosts else (2,) if quick else tuple(SIZES), machine.load()
+    found = {}
+    for size in sizes:
+        taking_part = [one for one in chosen if others is not None or not one.slow or size <= MANY_HOSTS]
+        found[size] = _upgrade(say, size, rounds or (1 if quick else SIZES.get(size, 3)), taking_part)
+    return Report(
+        "rollout",
+        f"sshd hosts on loopback, {CONCURRENCY} at once, an artifact of 1 MiB, every host verified "
+        "on disk after each run: medians of rounds, in turn, as multiples of OpenSSH alone (`xargs -P` over `ssh`, "
+        "host keys checked, one connection that works and one that looks). CPU is the client's, with its children; "
+        "memory the most held at one time, shared pages counted by share. "
+        f"Load {load:.1f} before, {machine.load():.1f} after.",
+        tuple(table for size in sizes for table in _tables(found[size], size)),
+    )
+
+
+def _upgrade(say: Callable[[str], None], hosts: int, rounds: int, taking_part: list[Contender]) -> dict[str, Found]:
+    """What each used to upgrade a fleet of so many hosts, in turn."""
+    found = {one.name: Found() for one in taking_part}
     with world.running(hosts, min(CONCURRENCY, hosts)) as made:
-        found = {one.name: Found() for one in taking_part}
         strangers = made.with_a_false_key()
         for one in taking_part:
             say(f"rollout: {one.name}, a false host key")
@@ -57,18 +73,14 @@ def measure(
                 if number < one.rounds(hosts, rounds):
                     say(f"rollout: {one.name}, {hosts} hosts, round {number + 1} of {one.rounds(hosts, rounds)}")
                     _once(made, one, found[one.name])
-    return Report(
-        "rollout",
-        f"{hosts} sshd hosts on loopback, {min(CONCURRENCY, hosts)} at once, an artifact of 1 MiB, every host verified "
-        "on disk after each run: medians of rounds, in turn, as multiples of OpenSSH alone (`xargs -P` over `ssh`, "
-        "host keys checked, one connection that works and one that looks). CPU is the client's, with its children; "
-        "memory the most held at one time, shared pages counted by share. "
-        f"Load {load:.1f} before, {machine.load():.1f} after.",
-        (
-            _table(found, hosts, lambda one: one.whole, "in all"),
-            _table(found, hosts, lambda one: one.work, "without start"),
-            _costs(found),
-        ),
+    return found
+
+
+def _tables(found: dict[str, Found], hosts: int) -> tuple[Table, ...]:
+    return (
+        _table(found, hosts, lambda one: one.whole, f"{hosts} hosts, in all"),
+        _table(found, hosts, lambda one: one.work, f"{hosts} hosts, without start"),
+        _costs(found, hosts),
     )
 
 
@@ -139,8 +151,8 @@ def _spread(used: list[Used]) -> str:
     return f"{seconds(min(walls))} to {seconds(max(walls))}"
 
 
-def _costs(found: dict[str, Found]) -> Table:
+def _costs(found: dict[str, Found], hosts: int) -> Table:
     rows = tuple(
         (name, f"{one.connections:.1f}", f"{one.memory / 2**20:.0f}", one.false_key) for name, one in found.items()
     )
-    return Table(("besides", "connections a host", "peak memory, MiB", "a false host key is"), rows)
+    return Table((f"{hosts} hosts, besides", "connections a host", "peak memory, MiB", "a false host key is"), rows)
