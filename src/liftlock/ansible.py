@@ -10,8 +10,8 @@ What applies to a host is merged as Ansible does it, each of these overriding th
 A variable is replaced as a whole, never joined. `ansible_host`, `ansible_port`, `ansible_user` and the
 `liftlock_...` variables become fields (FIELDS), the names of its groups the fact `groups`; all other one-line texts,
 numbers and yes-or-no values become variables. Other `ansible_...` variables are Ansible's own and stay out, and so
-does what cannot stand in a variable: lists, mappings, several lines, encrypted values, and Jinja expressions, which
-are not evaluated here.
+does what cannot stand in a variable: lists, mappings, several lines, very long ones, encrypted values, and Jinja
+expressions, which are not evaluated here.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 
 from liftlock.document import Path
 from liftlock.errors import InputError, Problem
+from liftlock.fields import LONGEST_SETTING
 from liftlock.gathered import Gathered
 from liftlock.wording import did_you_mean
 
@@ -266,5 +267,6 @@ def _setting(value: Any) -> str | None:
         return str(value).lower()
     if isinstance(value, int | float):
         return str(value)
-    one_line = isinstance(value, str) and value.strip() and value.isprintable() and not _is_expression(value)
-    return value if one_line else None
+    if not isinstance(value, str) or len(value) > LONGEST_SETTING:
+        return None
+    return value if value.strip() and value.isprintable() and not _is_expression(value) else None

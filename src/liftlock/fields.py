@@ -20,6 +20,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
 from liftlock.wording import did_you_mean
 
+LONGEST_NAME = 200
+"""How many characters somebody's or something's name may have: headers and pages must have room for it."""
+LONGEST_LINE = 2_000
+LONGEST_SETTING = 10_000
+
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SPAN = re.compile(r"(?=\d)(?:(\d{1,4})d)?(?:(\d{1,5})h)?(?:(\d{1,6})m(?!s))?(?:(\d{1,8})s)?(?:(\d{1,9})ms)?", re.ASCII)
 
@@ -69,7 +74,7 @@ def zone(name: str) -> str:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         near = did_you_mean(name, available_timezones())
-        raise ValueError(f"`{name}` is not an IANA time zone such as Asia/Shanghai{near}") from None
+        raise ValueError(f"`{name[:60]}` is not an IANA time zone such as Asia/Shanghai{near}") from None
     return name
 
 
@@ -129,14 +134,21 @@ Count = Annotated[int, Strict(), Field(ge=1)]
 Port = Annotated[int, Strict(), Field(ge=1, le=65535)]
 Span = Annotated[timedelta, BeforeValidator(span)]
 Length = Annotated[Span, AfterValidator(_lasting)]
-Line = Annotated[str, AfterValidator(_line)]
+Line = Annotated[str, Field(max_length=LONGEST_LINE), AfterValidator(_line)]
 """One line of text that may stand in a mail header or a shell command: no CR, LF, NUL or other control character."""
-Setting = Annotated[str, BeforeValidator(lambda v: str(v) if type(v) is int else v), AfterValidator(_line)]
-"""A `Line` that may also be written as a bare whole number."""
-Version = Annotated[str, AfterValidator(version)]
+ShortLine = Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(_line)]
+"""A `Line` that somebody or something is called by."""
+Setting = Annotated[
+    str,
+    Field(max_length=LONGEST_SETTING),
+    BeforeValidator(lambda v: str(v) if type(v) is int else v),
+    AfterValidator(_line),
+]
+"""A `Line` that may also be written as a bare whole number, and be as long as a key or a token."""
+Version = Annotated[str, Field(max_length=100), AfterValidator(version)]
 Zone = Annotated[str, AfterValidator(zone)]
 Address = Annotated[str, AfterValidator(_address)]
-Base = Annotated[str, AfterValidator(_base)]
+Base = Annotated[str, Field(max_length=LONGEST_LINE), AfterValidator(_base)]
 Name = Annotated[
     str, AfterValidator(matching(r"[a-z0-9][a-z0-9-]{0,62}", "1 to 63 lower-case letters, digits and dashes"))
 ]
@@ -153,7 +165,8 @@ Label = Annotated[
 Sha256 = Annotated[
     str, AfterValidator(str.lower), AfterValidator(matching(r"[0-9a-f]{64}", "a sha256: 64 hexadecimal digits"))
 ]
-Email = Annotated[str, AfterValidator(_email)]
+Email = Annotated[str, Field(max_length=254), AfterValidator(_email)]
+"""An e-mail address; as long as a mail server takes one (RFC 5321, 4.5.3.1.3)."""
 Sender = Annotated[Line, AfterValidator(_sender)]
 """An e-mail address, with or without a name: `Boathouse <desk@example.com>`."""
 Language = Annotated[
@@ -161,3 +174,5 @@ Language = Annotated[
 ]
 Texts = Annotated[dict[Language, Line], AfterValidator(_with_english)]
 """A line by language, at least in `en`."""
+ShortTexts = Annotated[dict[Language, ShortLine], AfterValidator(_with_english)]
+"""A short line by language, at least in `en`."""

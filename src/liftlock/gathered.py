@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from liftlock import wording
-from liftlock.document import Path
+from liftlock.document import KEY, Path
 from liftlock.errors import InputError, Problem
 
 M = TypeVar("M", bound=BaseModel)
@@ -43,7 +43,7 @@ def accept(gathered: Gathered, shape: type[M]) -> M:
 def refusal(gathered: Gathered, findings: Iterable[tuple[Path, str]]) -> InputError:
     """The error for findings in a document, each with the place of its path, and what was not read."""
     told = [
-        replace(gathered.locate(path), message=wording.printable(message))
+        replace(gathered.locate(tuple(part for part in path if part != KEY)), message=wording.printable(message))
         for path, message in dict.fromkeys(findings)  # the same text may stand behind many hosts
     ]
     return InputError([*dict.fromkeys(told), *gathered.unread])

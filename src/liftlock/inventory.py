@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, mode
 
 from liftlock.document import Path, Shape, compose, garbage_collection_resting, read, refusal
 from liftlock.fields import (
+    LONGEST_LINE,
     Address,
     Base,
     Count,
@@ -23,6 +24,7 @@ from liftlock.fields import (
     Name,
     Port,
     Setting,
+    ShortLine,
     User,
     Variable,
     Version,
@@ -71,6 +73,8 @@ def _fact(value: object) -> str | tuple[str, ...]:
     texts = [str(item) if type(item) is int else item for item in items]
     if not all(isinstance(text, str) and text.strip() and text.isprintable() for text in texts):
         raise ValueError("must be a text such as enterprise, or a list of texts such as [npm, ldap]")
+    if (length := max((len(str(text)) for text in texts), default=0)) > LONGEST_LINE:
+        raise ValueError(f"has {length} characters, {LONGEST_LINE} at most: shorten it")
     return tuple(texts) if isinstance(value, list | tuple) else str(texts[0])
 
 
@@ -78,7 +82,7 @@ _Fact = Annotated[str | tuple[str, ...], PlainValidator(_fact)]
 
 
 class _Contact(Shape):
-    name: Line
+    name: ShortLine
     email: Email | None = None
     channel: Name | None = None
 
@@ -90,13 +94,13 @@ class _Contact(Shape):
 
 
 class _Manager(Shape):
-    name: Line
+    name: ShortLine
     email: Email | None = None
-    phone: Line | None = None
+    phone: ShortLine | None = None
 
 
 class _Freeze(Shape):
-    name: Line
+    name: ShortLine
     every: Literal["year"] | None = None
     start: _FreezeTime = Field(alias="from")
     end: _FreezeTime = Field(alias="until")
@@ -110,7 +114,7 @@ class _Group(Shape):
 
 
 class _Customer(Shape):
-    title: Line
+    title: ShortLine
     language: Literal["en", "zh-CN"]
     timezone: Zone
     contacts: Annotated[list[_Contact], Field(min_length=1)]
@@ -278,7 +282,7 @@ def _host_findings(shape: _Fleet) -> Iterator[tuple[Path, str]]:
             yield ("hosts", index, "name"), f"`{host.name}` is already the name of hosts[{first[host.name]}]"
         if host.customer not in shape.customers:
             nearest = did_you_mean(host.customer, shape.customers)
-            yield ("hosts", index, "customer"), f"there is no customer `{host.customer}`{nearest}"
+            yield ("hosts", index, "customer"), f"there is no customer `{host.customer[:60]}`{nearest}"
         elif host.group is not None and host.group not in (groups := shape.customers[host.customer].groups):
             nearest = did_you_mean(host.group, groups)
             yield ("hosts", index, "group"), f"`{host.customer}` has no group `{host.group}`{nearest}"

@@ -24,6 +24,7 @@ from liftlock.condition import check
 from liftlock.document import Shape, read, refusal
 from liftlock.errors import InputError, Problem
 from liftlock.fields import (
+    LONGEST_LINE,
     Base,
     Count,
     Flag,
@@ -32,6 +33,8 @@ from liftlock.fields import (
     Name,
     Setting,
     Sha256,
+    ShortLine,
+    ShortTexts,
     Span,
     Texts,
     Variable,
@@ -100,7 +103,7 @@ _line_of_releases = matching(r"[0-9]{1,9}(\.[0-9]{1,9}){0,2}", 'a line of releas
 
 _Condition = Annotated[Line, AfterValidator(_condition)]
 _Day = Annotated[date, BeforeValidator(_day)]
-_Range = Annotated[str, AfterValidator(_specifier)]
+_Range = Annotated[str, Field(max_length=LONGEST_LINE), AfterValidator(_specifier)]
 _Url = Annotated[Line, AfterValidator(_http)]
 
 
@@ -130,7 +133,7 @@ class _Health(Shape):
 
 class _Product(Shape):
     product: Name
-    title: Texts
+    title: ShortTexts
     health: _Health
     method: Name = "archive"
     base: Base | None = None
@@ -173,7 +176,7 @@ class _Blocked(Shape):
 
 class _Fix(Shape):
     severity: Severity
-    id: Line
+    id: ShortLine
     text: Texts
 
 

@@ -13,7 +13,21 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
 from liftlock.document import Shape, read
-from liftlock.fields import Address, Count, Email, Flag, Length, Line, Name, Port, Sender, Span, User, Variable
+from liftlock.fields import (
+    Address,
+    Count,
+    Email,
+    Flag,
+    Length,
+    Line,
+    Name,
+    Port,
+    Sender,
+    ShortLine,
+    Span,
+    User,
+    Variable,
+)
 from liftlock.model import ApprovalRule, Policy, ReleaseKind, RollbackScope
 
 
@@ -195,13 +209,13 @@ class _Ssh(Shape):
 
 class _Desk(Shape):
     email: Email | None = None
-    phone: Line | None = None
+    phone: ShortLine | None = None
 
 
 class _Vendor(Shape):
-    name: Line = "Your vendor"
+    name: ShortLine = "Your vendor"
     email: Email | None = None
-    phone: Line | None = None
+    phone: ShortLine | None = None
     support: dict[Name, _Desk] = Field(default_factory=dict)
     release_managers: list[Email] = Field(default_factory=list)
     language: Literal["en", "zh-CN"] = "en"

@@ -24,6 +24,8 @@ def of(detail: Mapping[str, Any], raw: str) -> str:
         return _not_text(given, raw)
     if kind in ("enum", "literal_error"):
         return f"must be {context['expected'].replace(chr(39), '`')}{_found(given)}"
+    if kind == "string_too_long":
+        return f"has {len(given)} characters, {context['max_length']} at most: shorten it"
     if kind in _LIMITS:
         words, limit = _LIMITS[kind]
         return f"{words} {context[limit]}"
@@ -45,8 +47,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def dotted(path: Iterable[str | int]) -> str:
-    """A path as people write it: `hosts[3].customer`."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+    """A path as people write it: `hosts[3].customer`; of a name that is too long for one its beginning."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part[:200]}" for part in path).removeprefix(".")
 
 
 def printable(text: str, mark: str = "\N{REPLACEMENT CHARACTER}") -> str:

@@ -170,6 +170,36 @@ def test_what_a_program_gets_wrong_is_told_with_its_command_line(workspace: Path
     assert refusal(workspace) == [f"program ./bin/inventory --prod: {told}"]
 
 
+def test_a_line_of_two_megabytes_is_refused_wherever_it_comes_from(workspace: Path) -> None:
+    long = "H" * 2_000_000
+    weir = {
+        "title": long,
+        "language": "en",
+        "timezone": "UTC",
+        "contacts": [{"name": long, "email": "w@weir.example"}],
+        "windows": ["always"],
+    }
+    host = {"name": "w-1", "customer": long, "address": "192.0.2.1"}
+    program(workspace, "cat printed.json")
+    (workspace / "printed.json").write_text(json.dumps({"customers": {"weir": weir, long: weir}, "hosts": [host]}))
+    said, asked = "has 2000000 characters, 200 at most: shorten it", "program ./bin/inventory --prod: customers"
+    assert refusal(workspace) == [
+        f"{asked}.weir.title: {said}",
+        f"{asked}.weir.contacts[0].name: {said}",
+        f"{asked}.{long[:200]}: `{long[:60]}` must be 1 to 63 lower-case letters, digits and dashes",
+        f"{asked}.{long[:200]}.title: {said}",
+        f"{asked}.{long[:200]}.contacts[0].name: {said}",
+    ]
+    (workspace / "printed.json").write_text(json.dumps({"hosts": [host]}))
+    (told,) = refusal(workspace)
+    assert told.endswith(f"hosts[0].customer: there is no customer `{long[:60]}`")
+    stub(workspace, "{ansible: ../ansible/hosts.yml}")
+    inventory = f"all: {{hosts: {{h1: {{liftlock_customer: northpier, liftlock_hold: {long}}}}}}}\n"
+    (workspace / "ansible/hosts.yml").write_text(inventory)
+    said = "has 2000000 characters, 2000 at most: shorten it"
+    assert refusal(workspace) == [f"ansible/hosts.yml:1:65: all.hosts.h1.liftlock_hold: {said}"]
+
+
 def test_a_program_that_cannot_be_run_or_does_not_end_is_told(workspace: Path) -> None:
     stub(workspace, "{program: [./bin/none]}")
     assert refusal(workspace) == ["program ./bin/none: cannot be run: No such file or directory"]

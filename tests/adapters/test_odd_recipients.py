@@ -24,13 +24,37 @@ INVENTORY = """\
 fleet: clubs
 customers:
   harbour:
-    title: Harbour
+    title: {title}
     language: {language}
     timezone: {zone}
     contacts: [{{name: {name}, email: {email}}}]
+    manager: {{name: {manager}, phone: {phone}}}
+    freezes: [{{name: {freeze}, from: "2027-06-04 00:00", until: "2027-06-07 00:00"}}]
     windows: [always]
-hosts: []
+hosts:
+  - name: h-1
+    customer: harbour
+    address: 192.0.2.1
+    hold: {hold}
+    variables: {{port: {port}}}
+    labels: {{site: {site}}}
+    facts: {{os: {os}}}
 """
+GIVEN = {
+    "title": "Harbour",
+    "language": "en",
+    "zone": "UTC",
+    "name": "Ada",
+    "email": "ada@harbour.example",
+    "manager": "Mary",
+    "phone": "+49 30 99",
+    "freeze": "regatta",
+    "hold": "sold",
+    "port": "8080",
+    "site": "kiel",
+    "os": "debian",
+}
+LONG = "H" * 2_000_000
 
 
 def send(folder: Path, *contacts: Contact) -> tuple[list[Delivery], list[EmailMessage]]:
@@ -95,6 +119,33 @@ def test_a_recipient_that_cannot_be_addressed_is_refused_and_the_others_get_thei
     assert all(letter["Bcc"] is None for letter in arrived)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "place", "most"),
+    [
+        ({"title": LONG}, "4:12: customers.harbour.title", 200),
+        ({"name": LONG}, "7:23: customers.harbour.contacts[0].name", 200),
+        ({"email": f"ada@{'harbour.' * 40}example"}, "7:35: customers.harbour.contacts[0].email", 254),
+        ({"manager": LONG}, "8:21: customers.harbour.manager.name", 200),
+        ({"phone": LONG}, "8:34: customers.harbour.manager.phone", 200),
+        ({"freeze": LONG}, "9:22: customers.harbour.freezes[0].name", 200),
+        ({"hold": LONG}, "15:11: hosts[0].hold", 2000),
+        ({"port": LONG}, "16:23: hosts[0].variables.port", 10000),
+        ({"site": LONG}, "17:20: hosts[0].labels.site", 10000),
+        ({"os": LONG}, "18:17: hosts[0].facts.os", 2000),
+    ],
+    ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
+)
+def test_an_inventory_with_a_line_of_two_megabytes_is_refused_where_it_is_read(
+    wrong: dict[str, str], place: str, most: int
+) -> None:
+    with pytest.raises(InputError) as refused:
+        read_fleet(INVENTORY.format(**(GIVEN | wrong)), "inventories/clubs.yaml")
+    (told,) = refused.value.problems
+    long = next(value for value in wrong.values() if len(value) > most)
+    at = f"inventories/clubs.yaml:{place}"
+    assert str(told) == f"{at}: has {len(long)} characters, {most} at most: shorten it"
+
+
 def test_a_title_of_two_megabytes_is_refused_where_it_would_be_a_subject() -> None:
     long = replace(HARBOUR, title="H" * 2_000_000)
     fleet = replace(FLEET, customers={**FLEET.customers, "harbour": long})
@@ -116,7 +167,6 @@ def test_a_title_of_two_megabytes_is_refused_where_it_would_be_a_subject() -> No
     ],
 )
 def test_an_inventory_that_names_them_wrongly_is_refused_with_the_place(wrong: dict[str, str], said: str) -> None:
-    given = {"language": "en", "zone": "UTC", "name": "Ada", "email": "ada@harbour.example"} | wrong
     with pytest.raises(InputError, match=r"inventories/clubs\.yaml:\d+:\d+: customers\.harbour") as refused:
-        read_fleet(INVENTORY.format(**given), "inventories/clubs.yaml")
+        read_fleet(INVENTORY.format(**(GIVEN | wrong)), "inventories/clubs.yaml")
     assert said in str(refused.value)

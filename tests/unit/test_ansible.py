@@ -100,6 +100,8 @@ def test_a_variable_keeps_what_a_product_can_be_told():
         "no_yes": "yes",
         "quoted": "07",
     }
+    long = f"{{short: {'x' * 10_000}, long: {'x' * 10_001}}}"
+    assert list(variables(f"all: {{hosts: {{h: {long}}}}}")) == ["short"]
     encrypted = f"all:\n  hosts:\n    h:\n      token: {VAULT}      kept: x\n      raw: !unsafe text\n"
     assert variables(encrypted) == {"kept": "x", "raw": "text"}
 

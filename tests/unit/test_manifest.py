@@ -31,6 +31,7 @@ summary: {en: "Waiting lists", zh-CN: "候补"}
 before_switch: bin/drain
 """.replace("SHA", "Ab" * 32)
 
+LONG = "H" * 2_000_000
 
 PATHS = """\
 stop: {when: "npm in facts.features", settled: background-jobs}
@@ -255,3 +256,34 @@ def test_two_spellings_of_one_version_and_a_backup_without_a_command_are_refused
         "releases/boathouse/1.5.yaml: backup: product.yaml names no backup command",
         "releases/boathouse/1.5.0.yaml: backup: product.yaml names no backup command",
     ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        ("Waiting lists", LONG, "9:15: summary.en: has 2000000 characters, 2000 at most: shorten it"),
+        ("bin/drain", LONG, "10:16: before_switch: has 2000000 characters, 2000 at most: shorten it"),
+        ("before_switch: bin/drain", f"training: {{en: {LONG}}}", "10:16: training.en: has 2000000 characters, 2000"),
+        ("before_switch: bin/drain", f"needs: {{db: {LONG}}}", "10:13: needs.db: has 2000000 characters, 2000 at"),
+        ('version: "1.5.0"', f'version: "{LONG}"', "1:10: version: has 2000000 characters, 100 at most: shorten it"),
+        (
+            "before_switch: bin/drain",
+            f"fixes: [{{severity: minor, id: {LONG}, text: {{en: x}}}}]",
+            "10:31: fixes[0].id: has 2000000 characters, 200 at most: shorten it",
+        ),
+        (
+            "before_switch: bin/drain",
+            f"fixes: [{{severity: minor, id: x, text: {{en: {LONG}}}}}]",
+            "10:45: fixes[0].text.en: has 2000000 characters, 2000 at most: shorten it",
+        ),
+    ],
+    ids=lambda text: text[:10],
+)
+def test_a_line_of_two_megabytes_in_a_release_is_refused_with_its_place(old: str, new: str, wanted: str) -> None:
+    (found,) = release_problems(RELEASE.replace(old, new))
+    assert found.startswith(f"1.5.0.yaml:{wanted}")
+
+
+def test_a_product_title_of_two_megabytes_is_refused_with_its_place() -> None:
+    (found,) = product_problems(PRODUCT.replace("Boathouse", LONG))
+    assert found == "product.yaml:2:13: title.en: has 2000000 characters, 200 at most: shorten it"

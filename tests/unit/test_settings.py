@@ -130,6 +130,8 @@ def test_a_relative_sqlite_file_is_taken_from_the_workspace(said: str, meant: st
         ("ledger: sqlite://", "ledger: must be sqlite:///<file>"),
         ("ssh: {connect_timeout: 0s}", "must be longer than zero"),
         ("ssh: {passphrase: x}", "unknown field"),
+        (f"vendor: {{name: {'H' * 2_000_000}}}", "1:16: vendor.name: has 2000000 characters, 200 at most: shorten it"),
+        (f"vendor: {{phone: {'1' * 201}}}", "1:17: vendor.phone: has 201 characters, 200 at most: shorten it"),
         ("smtp: {host: mail.example}", "1:7: smtp.sender: is missing"),
         ("smtp: {host: mail.example, sender: desk}", "must be an e-mail address"),
         ('smtp: {host: mail.example, sender: "A <a@b.example>\\nBcc: c@d.example"}', "must be one line"),

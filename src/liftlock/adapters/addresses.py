@@ -6,8 +6,8 @@ from email.headerregistry import Address
 from email.utils import parseaddr
 
 from liftlock.errors import InputError
+from liftlock.fields import LONGEST_NAME
 
-_LONGEST_NAME = 200
 _BREAKS = "\r\n\0\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 
 
@@ -15,8 +15,8 @@ def mail_address(name: str, email: str) -> Address:
     """A mail address that is safe in a header. Raises InputError when it is not one, or carries a line break."""
     one_line(name, "the name of a contact")
     one_line(email, "an address")
-    if len(name) > _LONGEST_NAME:
-        raise InputError(f"the name of a contact has {len(name)} characters, {_LONGEST_NAME} at most: {name[:40]!r}...")
+    if len(name) > LONGEST_NAME:
+        raise InputError(f"the name of a contact has {len(name)} characters, {LONGEST_NAME} at most: {name[:40]!r}...")
     try:
         address = Address(display_name=name, addr_spec=email)
     except (ValueError, IndexError) as error:
