@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +8,10 @@ from typing import Any
 
 import pypdfium2
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from adapters.announced_plan import CHAPTERS, FLEET, HARBOUR, LAKE, PLAN, pdf_of, written
-from liftlock.adapters.manual_pdf import Press, folded
+from liftlock.adapters.manual_code import COLUMNS
+from liftlock.adapters.manual_pdf import Press
 from liftlock.adapters.manual_text import plain, read_markdown, walk, with_anchors
 from liftlock.adapters.rendering import environment
 from liftlock.errors import InputError
@@ -124,29 +122,10 @@ def test_a_command_copied_from_the_pdf_does_the_same(tmp_path: Path) -> None:
     assert ran[0] == ran[1]
 
 
-@given(
-    st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=30), min_size=1)
-)
-def test_a_folded_command_is_the_same_command(words: list[str]) -> None:
-    command = shlex.join(words)
-    lines = folded(command, 40).split("\\\n")
-    assert shlex.split("".join(lines)) == words
-    bare = [line for line in lines if not re.search(r"['\"#`$]|<<", command)]
-    assert all(len(line) < 40 for line in bare)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "cat <<END\n" + "word " * 30 + "\nEND",
-        "true # " + "word " * 30,
-        'echo "$(ls ' + '"a b" ' * 20 + ')"',
-        "echo 'a\n" + "word " * 30 + "\nb'",
-        "short",
-    ],
-)
-def test_what_cannot_be_folded_safely_stays_as_it_is(text: str) -> None:
-    assert folded(text) == text
+@pytest.mark.parametrize("line", ["x" * COLUMNS, "船" * (COLUMNS // 2)])
+def test_a_line_that_is_not_folded_stands_on_one_line_of_paper_also_in_a_list_within_a_list(line: str) -> None:
+    page = opened(printed(f"10. a\n\n    10. b\n\n        ```sh\n        {line}\n        ```\n"))[2]
+    assert line in page.get_textpage().get_text_range().split("\r\n")
 
 
 def test_every_form_of_a_chapter_is_set() -> None:

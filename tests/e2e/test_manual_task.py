@@ -45,6 +45,8 @@ def test_the_check_tells_every_mistake_at_once_with_file_and_line(workspace: Pat
     (chapters / "1.4.0.zh-CN.md").unlink()
     edit(chapters / "1.5.0.en.md", "## Training", "## Trainings")
     edit(chapters / "1.5.0.en.md", "(#known-issues)", "(#unknown-issues)")
+    asked = "curl --silent --fail http://127.0.0.1:8080/health"
+    edit(chapters / "1.5.0.en.md", asked, f'echo "$({asked} | python3 -m json.tool | grep version)"')
     edit(chapters / "1.6.0.en.md", "{{ plan.id[:8] }}", "{{ plan.number }}")
     edit(chapters / "1.6.0.zh-CN.md", "**导出**", "**导出ᚠ**")
     checked = run("manual", "--check", cwd=workspace)
@@ -53,6 +55,7 @@ def test_the_check_tells_every_mistake_at_once_with_file_and_line(workspace: Pat
     starts = [
         "manuals/boathouse/1.4.0.zh-CN.md: there is no such chapter; the manual of huaxin needs it",
         "manuals/boathouse/1.5.0.en.md:24:1: the link `#unknown-issues` leads to no heading of that chapter",
+        "manuals/boathouse/1.5.0.en.md:59:1: this line is too long for paper (78 characters)",
         "manuals/boathouse/1.5.0.en.md:79:1: the section `## Training` is missing",
         "manuals/boathouse/1.6.0.en.md:70:1: 'liftlock.model.plan.Plan object' has no attribute 'number'",
         "manuals/boathouse/1.6.0.zh-CN.md:10:1: no font has 'ᚠ' (U+16A0",

@@ -7,7 +7,7 @@ both are Markdown, and become one tree (`manual_text`) that the page and the PDF
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from liftlock.adapters.manual_chapter import (
     read_chapter,
     shown,
 )
+from liftlock.adapters.manual_code import COLUMNS, is_command, unfit
 from liftlock.adapters.manual_fonts import unprintable
 from liftlock.adapters.manual_text import Node, changed, plain, read_markdown, walk, with_anchors
 from liftlock.adapters.rendering import for_markdown, for_words, render
@@ -95,7 +96,7 @@ class Writer:
         words, cover, front, back = self._front(facts, language)
         middle: list[Node] = []
         plan_made = [*_as_text(words), *cover, *front, *back]
-        problems = _without_glyph(plan_made, _front_name(language), lines=False)
+        problems = _unsettable(plan_made, _front_name(language), lines=False)
         present = {prefix_of(release.product, release.version) for release in part.releases}
         for release in part.releases:
             try:
@@ -104,7 +105,7 @@ class Writer:
             except InputError as error:
                 problems += error.problems
                 continue
-            problems += _without_glyph(blocks, shown(chapter.file))
+            problems += _unsettable(blocks, shown(chapter.file))
             middle += in_manual(chapter, blocks, present)
         if problems:
             raise InputError(problems)
@@ -209,14 +210,24 @@ def _front_name(language: str) -> str:
     return f"manuals/manual.{language}.md.j2"
 
 
-def _without_glyph(nodes: Iterable[Node], file: str, *, lines: bool = True) -> list[Problem]:
-    """Every character of these texts that no font can show, with its place; `lines` when theirs are the file's."""
-    return [
-        Problem(file, f"no font has {letter}, in: {node['text'][:60]}", "", line, 1 if line else 0)
+def _unsettable(nodes: Iterable[Node], file: str, *, lines: bool = True) -> list[Problem]:
+    """What paper cannot show: characters that no font has, and commands too long for it; `lines` are the file's."""
+    found = [
+        (node, message)
         for node in walk(nodes)
-        for letter in unprintable(node.get("text", ""))
-        for line in [node["line"] if lines else 0]
+        for message in (*_without_glyph(node.get("text", "")), *(_too_long(node["text"]) if is_command(node) else ()))
     ]
+    return [Problem(file, message, "", node["line"], 1) if lines else Problem(file, message) for node, message in found]
+
+
+def _without_glyph(text: str) -> Iterator[str]:
+    return (f"no font has {letter}, in: {text[:60]}" for letter in unprintable(text))
+
+
+def _too_long(commands: str) -> Iterator[str]:
+    told = f"is too long for paper ({COLUMNS} characters), and folding it could change the command"
+    remedy = "shorten it, or break it with `\\` yourself"
+    return (f"this line {told}: {remedy}, in: {line.strip()[:60]}" for line in unfit(commands))
 
 
 def _as_text(words: Mapping[str, str]) -> list[Node]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from liftlock.adapters.manual import Manual
+from liftlock.adapters.manual_code import folded, is_command
 from liftlock.adapters.manual_fonts import families, folders
 from liftlock.adapters.manual_text import Node, changed, plain
 from liftlock.adapters.rendering import source_of
@@ -19,15 +19,9 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATE = "manuals/manual.typ"
-COLUMNS = 78
-"""How many characters of a command fit beside each other, also in a list within a list."""
 
 SHORT = 600
 """A list with no more characters than these stands on one page."""
-
-_WORD = re.compile(r"""(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|[^\s'"\\])+""")
-_LEFT_ALONE = ("#", "<<", "$(", "`")
-_BARE = re.compile(r"""[^\s'"\\$`]+""")
 
 
 class Press:
@@ -61,53 +55,13 @@ class Press:
         return made
 
 
-def folded(text: str, columns: int = COLUMNS) -> str:
-    r"""A shell command whose lines are no longer than that, where it can be: ` \` ends a line that goes on.
-
-    What is copied from paper is still the same command. A quoted word is never cut; a text with comments, commands
-    within commands, or quotations and documents over several lines stays as it is.
-    """
-    lines = text.split("\n")
-    if any(mark in text for mark in _LEFT_ALONE) or not all(_are_all(_WORD.findall(line), line) for line in lines):
-        return text
-    return "\n".join(_fold(line, columns) for line in lines)
-
-
-def _fold(line: str, columns: int) -> str:
-    words = _WORD.findall(line)
-    if len(line) <= columns or not words:
-        return line
-    lines = [line[: len(line) - len(line.lstrip())] + words[0]]
-    for word in words[1:]:
-        if len(lines[-1]) + len(word) + 3 > columns:
-            lines[-1] += " "
-            lines.append(f"    {word}")
-        else:
-            lines[-1] += f" {word}"
-    return "\\\n".join(piece for each in lines for piece in _cut(each, columns - 1))
-
-
-def _are_all(words: Sequence[str], line: str) -> bool:
-    try:
-        return shlex.split(" ".join(words)) == shlex.split(line)
-    except ValueError:  # a quotation goes on in the next line
-        return False
-
-
-def _cut(line: str, columns: int) -> list[str]:
-    """A line that is one long bare word in pieces: to the shell they are one word again."""
-    if len(line) <= columns or not _BARE.fullmatch(line.strip()):
-        return [line]
-    return [line[start : start + columns] for start in range(0, len(line), columns)]
-
-
 def _for_paper(manual: Manual) -> dict[str, Any]:
     """What only paper needs: fonts, commands that fit its width, lists not to part, how wide columns are."""
     return {"fonts": families(manual.language), "blocks": changed(manual.blocks, _fit)}
 
 
 def _fit(node: Node) -> Node:
-    if node["kind"] == "code" and node["block"] and node["language"] in {"sh", "bash", "shell"}:
+    if is_command(node):
         return {**node, "text": folded(node["text"])}
     if node["kind"] == "list":
         return {**node, "whole": len(plain(node["body"])) < SHORT}
