@@ -88,6 +88,14 @@ def test_a_rescheduled_window_is_the_same_event_with_a_higher_sequence_and_the_c
     assert third["ATTENDEE"] == first["ATTENDEE"]
 
 
+def test_a_contact_that_is_listed_twice_is_one_attendee() -> None:
+    (wang,) = LAKE.contacts
+    twice = replace(LAKE, contacts=(wang, wang, replace(wang, name="王芳（总经理）", email="Wang.Fang@lake.example")))
+    fleet = replace(FLEET, customers={**FLEET.customers, "lake": twice})
+    (letter,) = letters_of(case(fleet=fleet), [Debt(NoticeKind.ANNOUNCED, "lake", contacts(twice))], fleet)
+    assert str(event_in(calendars(letter)[0][1])["ATTENDEE"]) == "mailto:wang.fang@lake.example"
+
+
 def test_events_differ_between_windows_customers_and_releases() -> None:
     (_, one), (_, two) = told(case(), NoticeKind.ANNOUNCED)
     ((_, lake),) = told(case(), NoticeKind.ANNOUNCED, "lake")

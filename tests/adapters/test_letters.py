@@ -146,6 +146,18 @@ def test_the_chinese_letter_says_the_same_in_chinese() -> None:
         assert "harbour" not in part
 
 
+def test_a_letter_says_that_its_manual_has_something_to_prepare_for_each_release_on_the_way() -> None:
+    english, chinese = letter_to("ada@harbour.example"), letter_to("wang.fang@lake.example")
+    for part in (english.text, english.html):
+        assert "in the attached manual; there is one for each release: 1.5.0, 1.6.0." in part
+    for part in (chinese.text, chinese.html):
+        assert "升级手册中“升级前的准备”一节做好准备" in part, "it has one release"
+    there = replace(FLEET, customers={**FLEET.customers, "harbour": replace(HARBOUR, language="zh-CN")})
+    _, both, _ = letters(fleet=there)
+    for part in (both.text, both.html):
+        assert "“升级前的准备”一节（1.5.0、1.6.0 各有一节）做好准备" in part
+
+
 def test_no_letter_promises_an_interruption_that_will_not_happen() -> None:
     calm = replace(CATALOGUE, releases=tuple(replace(release, downtime=timedelta(0)) for release in CATALOGUE.releases))
     of = case()

@@ -11,9 +11,11 @@ import pytest
 
 from adapters.announced_plan import CATALOGUE, CHAPTERS, FLEET, HARBOUR, LAKE, PLAN, VENDOR, manual_of, written
 from liftlock.adapters.manual import Writer, attachments
+from liftlock.adapters.manual_chapter import SECTIONS
+from liftlock.adapters.manual_text import plain
 from liftlock.adapters.rendering import environment
 from liftlock.errors import InputError
-from liftlock.model import Catalogue, Customer, Fix, Manager, Plan, Severity
+from liftlock.model import Catalogue, Contact, Customer, Fix, Manager, Plan, Severity
 from liftlock.notice import share
 from liftlock.settings import Desk
 
@@ -100,6 +102,23 @@ def test_the_chinese_manual_tells_the_same_in_chinese() -> None:
     assert "harbour" not in text
 
 
+@pytest.mark.parametrize(
+    ("customer", "said"),
+    [(HARBOUR, "At Harbour Rowing Club, notices of this upgrade go to:"), (LAKE, "本次升级的通知发送给以下联系人：")],
+    ids=lambda given: getattr(given, "language", ""),
+)
+def test_a_manual_says_whom_notices_go_to_each_once_also_before_any_was_sent(customer: Customer, said: str) -> None:
+    first = customer.contacts[0]
+    again = replace(first, name="Second entry", email=first.email.upper())
+    room = Contact("Ops room", channel="ops")
+    listed = replace(customer, contacts=(*customer.contacts, first, again, room))
+    text = Outline(manual_from(CHAPTERS, listed)).text
+    assert text[text.index(said) :].lower().count(first.email) == 1
+    assert "Second entry" not in text
+    assert "Ops room" in text
+    assert "was announced" not in text
+
+
 def test_every_release_on_the_way_has_its_chapter_and_no_other_has() -> None:
     both, last = Outline(manual_of(HARBOUR)).text, Outline(manual_of(LAKE)).text
     assert both.index("adds waiting lists") < both.index("brings a page with reports")
@@ -129,6 +148,35 @@ def test_both_languages_of_a_chapter_have_the_same_parts(version: str) -> None:
     assert english.count("\n## ") == 9
     words = re.sub(r"\]\([^)]*\)", "]", chinese)
     assert not re.search(r"[\u4e00-\u9fff] *[,;:?!()]", words), "half-width punctuation beside Chinese"
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "Boathouse 1.5.0 is a step on the way: after the upgrade your hosts run Boathouse 1.6.0."),
+        ("zh-CN", "“船坞预订 1.5.0”只是升级途中的一个版本，升级完成后，主机运行的是“船坞预订 1.6.0”。"),
+    ],
+)
+def test_the_chapter_of_a_release_on_the_way_says_first_which_version_runs_in_the_end(language: str, said: str) -> None:
+    text = Outline(manual_of(replace(HARBOUR, language=language))).text
+    assert text.count(said) == 1
+    first, last = (text.rindex(f"{SECTIONS[language][0]} · {version}") for version in ("1.5.0", "1.6.0"))
+    assert text.index(said) < first < last
+    assert said not in Outline(manual_of(replace(LAKE, language=language))).text
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_no_two_headings_of_a_manual_are_called_the_same(language: str) -> None:
+    both, last = (written(replace(one, language=language)) for one in (HARBOUR, LAKE))
+    for manual in (both, last):
+        names = [plain(heading["body"]) for heading in manual.headings]
+        assert len(names) > 15
+        assert len(set(names)) == len(names)
+    named = [f"{name} · {version}" for version in ("1.5.0", "1.6.0") for name in SECTIONS[language]]
+    assert [plain(one["body"]) for one in both.headings if " · 1." in plain(one["body"])] == named
+    assert [plain(one["body"]) for one in last.headings if plain(one["body"]) in SECTIONS[language]] == [
+        *SECTIONS[language]
+    ]
 
 
 def test_all_missing_chapters_are_named_once_with_the_file_that_was_looked_for(tmp_path: Path) -> None:
@@ -229,9 +277,9 @@ def test_a_template_that_lacks_a_part_is_refused_by_name(tmp_path: Path) -> None
     template.parent.mkdir(parents=True)
     for text, told in (
         ("# x", "must begin with its words, between two lines of `---`"),
-        ("---\ntitle: x\n---\n## x\n***\n", "its head does not say: contents, page, plan, vendor"),
+        ("---\ntitle: x\n---\n## x\n***\n", "its head does not say: contents, page, plan, vendor, passed"),
         (
-            "---\ntitle: x\ncontents: x\npage: x\nplan: x\nvendor: x\n---\n## x\n",
+            "---\ntitle: x\ncontents: x\npage: x\nplan: x\nvendor: x\npassed: x\n---\n## x\n",
             "needs sections (`##`), and one line `***` where the chapters go",
         ),
     ):

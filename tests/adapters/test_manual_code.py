@@ -90,7 +90,7 @@ def test_a_manual_with_a_command_too_long_for_paper_is_refused_with_file_and_lin
     fence = written.count("\n") + 4
     assert problems(f"echo $(ls {'a ' * 100})") == [
         f"manuals/boathouse/1.6.0.zh-CN.md:{fence}:1: this line is too long for paper (78 characters), and folding it"
-        f" could change the command: shorten it, or break it with `\\` yourself, in: echo $(ls {'a ' * 25}"
+        f" could change the command: shorten it, or break it with `\\` yourself, in: echo $(ls {'a ' * 24}a"
     ]
     assert problems(f"echo $(ls {'a ' * 20}\\\n   {'a ' * 20})") == []
     assert problems("echo '{{ customer.title }} " + "a" * 57 + "'") == []

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from liftlock.adapters.addresses import mail_address
 from liftlock.errors import InputError
 from liftlock.model import Contact, Customer, Plan, Window
-from liftlock.notice import Attachment
+from liftlock.notice import Attachment, contacts
 
 if TYPE_CHECKING:
     from icalendar import Event, vCalAddress
@@ -75,7 +75,7 @@ class Inviter:
             event.add("description", self._words[1])
         event.add("transp", "TRANSPARENT")  # the window is long; nobody has to keep it free
         event.add("organizer", _party(self._origin.display_name, self._origin.addr_spec))
-        for contact in self._customer.contacts:
+        for contact in contacts(self._customer):
             if attendee := _attendee(contact, self._customer):
                 event.add("attendee", attendee)
         return event

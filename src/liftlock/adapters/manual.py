@@ -27,15 +27,17 @@ from liftlock.adapters.manual_fonts import unprintable
 from liftlock.adapters.manual_text import Node, changed, plain, read_markdown, walk, with_anchors
 from liftlock.adapters.rendering import for_markdown, for_words, render
 from liftlock.errors import InputError, Problem
-from liftlock.model import Customer, Plan, Severity
-from liftlock.notice import Attachment, Share
+from liftlock.model import Customer, Plan, Release, Severity
+from liftlock.notice import Attachment, Share, contacts
 from liftlock.settings import Vendor
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-WORDS = ("title", "contents", "page", "plan", "vendor")
-"""What the head of a manual's template says: for the frame of each page, and for the list of contents."""
+WORDS = ("title", "contents", "page", "plan", "vendor", "passed")
+"""What the head of a manual's template says: for the frame of each page, the list of contents, and the chapter of a
+release that hosts only pass on their way.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ class Writer:
                 problems += error.problems
                 continue
             problems += _unsettable(blocks, shown(chapter.file))
-            middle += in_manual(chapter, blocks, present)
+            middle += _on_the_way(in_manual(chapter, blocks, present), part, release, words["passed"])
         if problems:
             raise InputError(problems)
         return Manual(
@@ -190,8 +192,28 @@ def facts_of(part: Share, vendor: Vendor) -> dict[str, Any]:
         "goal": ", ".join(part.goals),
         "vendor": vendor,
         "fixes": sorted(fixes, key=lambda pair: order.index(pair[1].severity)),
+        "contacts": contacts(part.customer),
         "by_record": any(words.endswith("by the record") for words in part.plan.estimates.values()),
     }
+
+
+def _on_the_way(blocks: tuple[Node, ...], part: Share, release: Release, passed: str) -> tuple[Node, ...]:
+    """The chapter of a release beside others: its sections name it, and one that is only passed says so first."""
+    if len(part.releases) == 1:
+        return blocks
+    name = {"kind": "text", "line": 0, "text": f" · {part.named(release)}"}
+
+    def named(node: Node) -> Node:
+        is_section = node["kind"] == "heading" and node["level"] == 3
+        return {**node, "body": (*node["body"], name)} if is_section else node
+
+    sections = changed(blocks, named)
+    product, goal = part.titles[release.product], part.plan.products[release.product]
+    if release.version == goal:
+        return sections
+    said = passed.replace("{release}", f"{product} {release.version}").replace("{goal}", f"{product} {goal}")
+    words = {"kind": "paragraph", "line": 0, "body": ({"kind": "text", "line": 0, "text": said},)}
+    return (*sections[:1], {"kind": "quote", "line": 0, "body": (words,)}, *sections[1:])
 
 
 def attachments(manual: Manual, page: bytes, pdf: bytes) -> tuple[Attachment, Attachment]:
@@ -227,7 +249,7 @@ def _without_glyph(text: str) -> Iterator[str]:
 def _too_long(commands: str) -> Iterator[str]:
     told = f"is too long for paper ({COLUMNS} characters), and folding it could change the command"
     remedy = "shorten it, or break it with `\\` yourself"
-    return (f"this line {told}: {remedy}, in: {line.strip()[:60]}" for line in unfit(commands))
+    return (f"this line {told}: {remedy}, in: {line.strip()[:60].rstrip()}" for line in unfit(commands))
 
 
 def _as_text(words: Mapping[str, str]) -> list[Node]:
