@@ -88,6 +88,30 @@ def test_a_rescheduled_window_is_the_same_event_with_a_higher_sequence_and_the_c
     assert third["ATTENDEE"] == first["ATTENDEE"]
 
 
+def test_an_invite_says_in_its_own_words_what_happens_when_where_and_whom_to_call() -> None:
+    (_, event), _ = told(case(), NoticeKind.ANNOUNCED)
+    assert event["SUMMARY"] == "Upgrade to Boathouse 1.6.0 · Quayside Software"
+    said = str(event["DESCRIPTION"])
+    for fact in (
+        "We are going to upgrade 2 hosts of Harbour Rowing Club to Boathouse 1.6.0.",
+        "Sat 28 Nov 2026, 15:00 to 21:00 (UTC+01:00, Europe/Berlin)",
+        "harbour-2: 1.5.0 -> 1.6.0",
+        "change nothing there",
+        "in our letter and in the manual that came with it",
+        "Phone: +49 30 1234567",
+        "Plan 3f9c2a71",
+    ):
+        assert fact in said
+    for of_the_letter in ("Dear", "attached", "Attached", "invite", "Kind regards"):
+        assert of_the_letter not in said
+    ((_, chinese),) = told(case(), NoticeKind.ANNOUNCED, "lake")
+    for fact in ("东湖赛艇俱乐部的 1 台主机升级到“船坞预订 1.6.0”", "lake-1", "电话：+49 30 1234567"):
+        assert fact in str(chinese["DESCRIPTION"])
+    assert "您好" not in str(chinese["DESCRIPTION"])
+    ((_, ended),) = told(case(PLAN, Aborted(reason="x", by="me")), NoticeKind.CANCELLED, "lake")
+    assert (ended["SUMMARY"], "DESCRIPTION" in ended) == (chinese["SUMMARY"], False)
+
+
 def test_a_contact_that_is_listed_twice_is_one_attendee() -> None:
     (wang,) = LAKE.contacts
     twice = replace(LAKE, contacts=(wang, wang, replace(wang, name="王芳（总经理）", email="Wang.Fang@lake.example")))
@@ -129,7 +153,7 @@ def test_other_letters_leave_the_calendar_alone(kind: NoticeKind) -> None:
 def test_the_chinese_attendee_survives_the_calendar_and_a_room_or_a_broken_name_is_nobody() -> None:
     event = event_in(calendars(letter_to("wang.fang@lake.example"))[0][1])
     assert event["ATTENDEE"].params["CN"] == "王芳"
-    assert event["SUMMARY"] == "船坞预订 1.6.0 · Quayside Software"
+    assert event["SUMMARY"] == "船坞预订 1.6.0 版本升级 · Quayside Software"
     odd = (Contact("Ops", channel="ops"), Contact("Eve\r\nATTENDEE:x", "eve@lake.example"), *LAKE.contacts)
     fleet = replace(FLEET, customers={**FLEET.customers, "lake": replace(LAKE, contacts=odd)})
     of = case(fleet=fleet)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -207,7 +208,11 @@ def test_the_same_plan_makes_the_same_letters_byte_by_byte() -> None:
 NEWS: dict[NoticeKind, tuple[Fact, ...]] = {
     NoticeKind.STARTED: (STARTED,),
     NoticeKind.COMPLETED: tuple(fact for name in ("harbour-1", "harbour-2") for fact in ended(name)),
-    NoticeKind.ROLLED_BACK: (*ended("harbour-1", Outcome.ROLLED_BACK, "1.4.2"), *ended("harbour-2")),
+    NoticeKind.ROLLED_BACK: (
+        *ended("harbour-1", Outcome.ROLLED_BACK, "1.4.2"),
+        *ended("harbour-2"),
+        *ended("lake-1", Outcome.ROLLED_BACK, "1.5.0"),
+    ),
     NoticeKind.CANCELLED: (record.Aborted(reason="the build server broke", by="bob"),),
 }
 
@@ -273,8 +278,85 @@ def test_hosts_that_an_operator_took_back_are_said_to_be_well_and_not_to_have_fa
     failed = [*ended("harbour-2", Outcome.ROLLED_BACK, "1.5.0"), *taken_back("harbour-1")]
     of = case(PLAN, *failed)
     (mixed, *_) = letters_of(of, [Debt(NoticeKind.ROLLED_BACK, "harbour", HARBOUR.contacts)])
-    assert "was not successful on every host" in mixed.text
+    assert "was not successful on 1 of 2 hosts" in mixed.text
     assert "harbour-1: runs 1.5.0 again, checked and healthy: nothing was wrong with it, we took" in mixed.text
+
+
+def went_back(*hosts: str, brought_back: Collection[str] = ()) -> tuple[Letter, Letter]:
+    """The letter after these hosts went back, those `brought_back` well, because others did; in English and Chinese."""
+    facts: list[Fact] = []
+    for host in hosts:
+        if host in brought_back:
+            facts += ended(host)
+            back = replace(STARTED, host=host, attempt=2, action=Action.ROLL_BACK)
+            facts += [back, record.Ended(host=host, attempt=2, outcome=Outcome.ROLLED_BACK, version="1.5.0")]
+        else:
+            facts += ended(host, Outcome.ROLLED_BACK, "1.5.0")
+    made = []
+    for language in (ENGLISH, CHINESE):
+        harbour = replace(HARBOUR, language=language)
+        fleet = replace(FLEET, customers={**FLEET.customers, "harbour": harbour})
+        of = case(PLAN, *facts, fleet=fleet)
+        made += letters_of(of, [Debt(NoticeKind.ROLLED_BACK, "harbour", harbour.contacts[:1])], fleet)
+    english, chinese = made
+    return english, chinese
+
+
+@pytest.mark.parametrize(
+    ("hosts", "well", "said", "in_chinese"),
+    [
+        (
+            ("harbour-1", "harbour-2"),
+            (),
+            "was not successful on any of 2 hosts",
+            "2 台主机升级到“船坞预订 1.6.0”均未能成功",
+        ),
+        (("harbour-1",), (), "was not successful on 1 of 2 hosts", "2 台主机中，有 1 台升级到"),
+        (("harbour-1", "harbour-2"), ("harbour-2",), "was not successful on 1 of 2 hosts", "2 台主机中，有 1 台升级到"),
+    ],
+)
+def test_a_letter_counts_the_hosts_on_which_the_upgrade_was_not_successful(
+    hosts: tuple[str, ...], well: tuple[str, ...], said: str, in_chinese: str
+) -> None:
+    english, chinese = went_back(*hosts, brought_back=well)
+    assert all(said in " ".join(part.split()) for part in (english.text, english.html))
+    assert all(in_chinese in part for part in (chinese.text, chinese.html))
+
+
+@pytest.mark.parametrize("hosts", [("harbour-1", "harbour-2"), ("harbour-1",)])
+def test_hosts_that_were_well_and_went_back_with_others_are_not_said_to_have_failed(hosts: tuple[str, ...]) -> None:
+    english, chinese = went_back(*hosts, brought_back=hosts)
+    for part in (english.text, english.html):
+        assert "because it did not go as planned on other hosts" in part
+        assert f"Nothing was found wrong with {'it' if len(hosts) == 1 else 'them'}." in part
+        assert ("1.6.0 on harbour-1, because" in part) is (len(hosts) == 1)
+        assert "not successful" not in part
+    for part in (chinese.text, chinese.html):
+        assert "由于其他主机的升级未能按计划完成" in part
+        assert "主机本身没有发现任何问题" in part
+        assert "未能成功" not in part
+
+
+@pytest.mark.parametrize("kind", sorted(set(NoticeKind) - {NoticeKind.DIGEST, NoticeKind.INCIDENT}))
+def test_no_subject_or_heading_parts_two_chinese_words_with_a_space(kind: NoticeKind) -> None:
+    letter = news(kind, "lake", before=case(replace(PLAN, id="8" * 64)) if kind is NoticeKind.RESCHEDULED else None)
+    apart = r"[\u4e00-\u9fff”“，。：]\ +[\u4e00-\u9fff”“，。：]"
+    assert not re.search(apart, letter.subject.replace(" 至 ", ""))
+    assert not re.search(apart, letter.text.replace(" 至 ", ""))
+
+
+def test_a_host_on_hold_is_not_said_to_wait_for_the_customer_when_the_vendor_may_hold_it() -> None:
+    of = case(held={"harbour-9": "harbour", "lake-9": "lake"})
+    for kind in (NoticeKind.ANNOUNCED, NoticeKind.REMINDER, NoticeKind.ACTION_NEEDED):
+        asks = {name: (Ask(What.HELD, f"{name}-9"),) for name in ("harbour", "lake")}
+        debts = [Debt(kind, one.name, one.contacts[:1], asks=asks[one.name]) for one in (HARBOUR, LAKE)]
+        english, chinese = letters_of(of, debts)
+        for part in (english.text, english.html):
+            assert "harbour-9" in part
+            assert "If you asked for that, tell us when it may be upgraded." in part
+        for part in (chinese.text, chinese.html):
+            assert "lake-9" in part
+            assert "如果是应贵方要求暂停的，可以升级时请告知我们。" in part
 
 
 def test_a_plan_that_ended_with_hosts_through_is_not_said_to_be_cancelled_for_them() -> None:

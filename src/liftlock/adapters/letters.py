@@ -89,16 +89,15 @@ class Writer:
         facts = self.facts(debt) | {"contact": contact}
         base = f"notices/{debt.kind}.{facts['language']}"
         subject = _subject(render(self.templates, f"{base}.subject.j2", **facts).strip())
-        text = render(self.templates, f"{base}.txt.j2", **facts)
         return Letter(
             message_id=message_id,
             customer=debt.customer,
             kind=debt.kind,
             recipient=contact,
             subject=subject,
-            text=text,
+            text=render(self.templates, f"{base}.txt.j2", **facts),
             html=render(self.templates, f"{base}.html.j2", **facts),
-            attachments=(*self._invites(debt, facts, text), *facts["manuals"]),
+            attachments=(*self._invites(debt, facts), *facts["manuals"]),
             language=facts["language"],
         )
 
@@ -226,11 +225,13 @@ class Writer:
             if any(host.planned.name in ahead for host in hosts)
         ]
 
-    def _invites(self, debt: Debt, facts: Mapping[str, Any], text: str) -> list[Attachment]:
+    def _invites(self, debt: Debt, facts: Mapping[str, Any]) -> list[Attachment]:
         if debt.kind not in {*ANNOUNCEMENTS, NoticeKind.CANCELLED}:
             return []
         part: Share = facts["share"]
-        words = (f"{facts['goal']} · {self.vendor.name}", text)
+        base = f"notices/invite.{facts['language']}"
+        title, text = (render(self.templates, f"{base}.{kind}.j2", **facts) for kind in ("subject", "txt"))
+        words = (_subject(title.strip()), text)
         inviter = Inviter(self.case.plan, part.customer, words, sender_address(self.sender))
         if debt.kind is NoticeKind.CANCELLED:
             at = self.case.ended or self.case.plan.created_at
