@@ -87,3 +87,22 @@ def test_the_document_has_what_its_values_work_out() -> None:
     assert told["costs"][1:] == [
         {"quarter": "2026-Q4", "minutes": 120.0, "steps": 12, "hosts": 50, "minutes_a_host": 2.4, "steps_a_host": 0.24}
     ]
+
+
+def test_no_heading_is_parted_from_its_table_wherever_a_page_ends() -> None:
+    (incident,) = REVIEW.incidents
+    ends = set()
+    for number in range(1, 50):
+        document = pypdfium2.PdfDocument(review_pdf(replace(REVIEW, incidents=(incident,) * number), NOW, "Vendor"))
+        pages = [" ".join(page.get_textpage().get_text_range().split()) for page in document]
+        for heading, row in (
+            ("What was promised", "Measure Rate Of Goal success"),
+            ("Time to patch", "Q4 Longest urgent"),
+            ("Cost", "Hosts 2026-Q3"),
+            ("Incidents Median", "to acknowledge"),
+            ("What customers say", "Release or customer Satisfied Answers boathouse 1.5.0"),
+        ):
+            (page,) = [place for place, text in enumerate(pages) if heading in text]
+            assert row in pages[page], f"{heading}, {number} incidents"
+        ends.add(page)
+    assert len(ends) > 1, "no page ended anywhere near"
