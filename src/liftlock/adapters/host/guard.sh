@@ -38,7 +38,7 @@ auto() { # the watcher
         still_waits || return 0
         sleep 1
     done
-    open_lock || return 0
+    still_waits && open_lock || return 0
     # Whoever holds the lock now may confirm, or replace the release.
     until flock -n 9; do
         still_waits || return 0
