@@ -6,6 +6,7 @@ import hashlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from liftlock.adapters.calendar_zones import add_zones
 from liftlock.maintenance import Booking, Calendar
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def publish(calendar: Calendar, now: datetime, vendor: str) -> bytes:
     made.add("x-wr-calname", f"{vendor}: maintenance")  # the older name that most calendars still read
     for booking in calendar.bookings:
         made.add_component(_event(booking, now))
-    made.add_missing_timezones()
+    add_zones(made)
     content: bytes = made.to_ical()
     return content
 

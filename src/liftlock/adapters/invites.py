@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
 from liftlock.adapters.addresses import mail_address
+from liftlock.adapters.calendar_zones import add_zones
 from liftlock.errors import InputError
 from liftlock.model import Contact, Customer, Plan, Window
 from liftlock.notice import Attachment, contacts
@@ -55,7 +56,7 @@ class Inviter:
         calendar.add("version", "2.0")
         calendar.add("method", method)
         calendar.add_component(self._event(method, at, number, window, place))
-        calendar.add_missing_timezones()
+        add_zones(calendar)
         return Attachment(f"{name}.ics", f"text/calendar; method={method}", calendar.to_ical())
 
     def _event(self, method: Method, at: datetime, number: int, window: Window, place: str) -> Event:
