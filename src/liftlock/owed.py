@@ -17,6 +17,7 @@ All of it follows from the plan, its entries and the time, so what a dead contro
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -44,6 +45,7 @@ from liftlock.wording import printable
 
 _DONE = frozenset({Outcome.SUCCEEDED, Outcome.ALREADY_CURRENT})
 _WENT_WRONG = frozenset({Outcome.ROLLED_BACK, Outcome.FAILED, Outcome.UNREACHABLE})
+_GATE_WORDS = re.compile(r"(?P<check>\S+): (?P<said>.+?)(?: \(and (?P<more>\d+) more\))?", re.DOTALL)
 _TO_OURSELVES = frozenset({NoticeKind.DIGEST, NoticeKind.INCIDENT})
 
 
@@ -58,11 +60,34 @@ class What(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One thing that a customer has to do; `words` are what the gate said."""
+    """One thing that a customer has to do; `words` are what the gate said, in the language of who wrote it.
+
+    They name the `check` that failed, what it `said`, and how many `more` did not pass.
+    """
 
     what: What
     host: str = ""
     words: str = ""
+
+    @property
+    def check(self) -> str:
+        """The name of the check; empty where the words name none."""
+        return self._parts[0]
+
+    @property
+    def said(self) -> str:
+        """What the check itself said."""
+        return self._parts[1]
+
+    @property
+    def more(self) -> int:
+        """How many further checks did not pass."""
+        return self._parts[2]
+
+    @property
+    def _parts(self) -> tuple[str, str, int]:
+        found = _GATE_WORDS.fullmatch(self.words)
+        return (found["check"], found["said"], int(found["more"] or 0)) if found else ("", self.words, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -385,11 +385,23 @@ def test_a_new_plan_does_not_say_that_a_window_stayed_when_it_begins_later_than_
 def test_what_is_asked_for_is_said_in_the_gates_words_without_their_control_characters() -> None:
     asks = (Ask(What.GATE, "harbour-1", "test_backup: 9 days old"), Ask(What.CONSENT), Ask(What.HELD, "harbour-9"))
     letter = news(NoticeKind.ACTION_NEEDED, "harbour", *asks)
-    for promise in ("test_backup: 9 days old", "We need your consent", "harbour-9 is on hold"):
+    for promise in ("Our check test_backup says: “9 days old”", "We need your consent", "harbour-9 is on hold"):
         assert promise in letter.text
     judged = record.Judged(host="harbour-1", verdict=Verdict.FAILED, reason="\x1b[31mred\x1b[0m\r\nBcc: x", tests=1)
     (ask,) = owed_asks(case(PLAN, judged), "harbour")
     assert ask.words == "red  Bcc: x"
+
+
+def test_a_chinese_letter_quotes_the_checks_own_words_as_such() -> None:
+    words = "test_disk_space: 1.2 GB free: 4 GB needed (and 2 more)"
+    letter = news(NoticeKind.ACTION_NEEDED, "lake", Ask(What.GATE, "lake-1", words), Ask(What.GATE, "lake-1", "rot"))
+    for part in (letter.text, letter.html):
+        assert "检查项 test_disk_space 未通过。该检查的原始输出为：“1.2 GB free: 4 GB needed”。" in part
+        assert "另有 2 项检查未通过。" in part
+        assert "检查项未通过。该检查的原始输出为：“rot”。" in part
+        assert "more" not in part
+    letter = news(NoticeKind.ACTION_NEEDED, "harbour", Ask(What.GATE, "harbour-1", words))
+    assert "Our check test_disk_space says: “1.2 GB free: 4 GB needed”; 2 more checks did not pass" in letter.text
 
 
 def test_a_key_customer_sees_their_own_manager_and_the_desk_of_their_tier() -> None:
