@@ -2,8 +2,7 @@
 
 * A plan is open while it has a host to act on, and neither a rule nor an operator has stopped it. Hosts that
   were refused or deferred are still to be acted on; hosts that failed or went back are not.
-* A plan of which no host was ever started gives way to a plan made later for the same product and fleet, on
-  every host that the later one considers, planned or left out. A plan that was begun keeps its hosts.
+* Plans give way to later ones, host by host (`liftlock.giving_way`).
 * A collision is one host in two open plans whose windows overlap, of whatever products.
 * A plan of several products books each of them for itself.
 * A window belongs to the week (from Monday) in which it begins by the customer's own clock.
@@ -19,7 +18,8 @@ from datetime import date, datetime, timedelta
 from itertools import combinations
 from zoneinfo import ZoneInfo
 
-from liftlock.model import Customer, Exclusion, Outcome, Plan, PlannedHost, ReleaseKind, Window
+from liftlock.giving_way import Seen, heirs
+from liftlock.model import Customer, Outcome, Plan, PlannedHost, ReleaseKind, Window
 from liftlock.notice import promised_leads
 from liftlock.progress import Progress, Standing
 from liftlock.stops import stop_reason
@@ -100,13 +100,15 @@ def make_calendar(
 
     `customers` are by fleet and name, for their titles and zones; one that is not there goes by its name, in UTC.
     """
-    newest = _newest(plan for plan, _ in rollouts)
+    seen = {plan.id: Seen(progress, progress.announced) for plan, progress in rollouts}
+    newest_first = sorted((plan for plan, _ in rollouts), key=lambda plan: (plan.created_at, plan.id), reverse=True)
     bookings: list[Booking] = []
     superseded = []
     for plan, progress in rollouts:
         to_do = [] if stop_reason(plan, progress) else [host for host in plan.hosts if _to_do(progress, host.name)]
-        begun = any(part.attempt for part in progress.hosts.values())
-        kept = to_do if begun else [host for host in to_do if newest[_place(plan, host)] is plan]
+        later = newest_first[: newest_first.index(plan)] if to_do else []
+        elsewhere = heirs(plan, seen[plan.id], later, lambda other: seen[other.id], now)
+        kept = [host for host in to_do if host.name not in elsewhere]
         bookings += _bookings(plan, progress, kept, customers, now)
         if to_do and not kept:
             superseded.append(plan.id)
@@ -123,20 +125,6 @@ def make_calendar(
         collisions=collisions,
         superseded=tuple(superseded),
     )
-
-
-def _newest(plans: Iterable[Plan]) -> dict[tuple[str, str, str], Plan]:
-    """For each fleet, product and host the plan made last that considers it."""
-    newest: dict[tuple[str, str, str], Plan] = {}
-    for plan in sorted(plans, key=lambda plan: (plan.created_at, plan.id)):
-        considered: tuple[PlannedHost | Exclusion, ...] = (*plan.hosts, *plan.exclusions)
-        for host in considered:
-            newest[_place(plan, host)] = plan
-    return newest
-
-
-def _place(plan: Plan, host: PlannedHost | Exclusion) -> tuple[str, str, str]:
-    return plan.fleet, plan.product_of(host), host.machine
 
 
 def _to_do(progress: Progress, name: str) -> bool:

@@ -107,6 +107,11 @@ class Progress:
         return self.told.since
 
     @property
+    def taken_up(self) -> Progress:
+        """As the next controller would find it: what was merely prevented is free, what was lost is to be looked at."""
+        return self._opened(self.session)
+
+    @property
     def without_outcome(self) -> int:
         """How many planned hosts have no outcome."""
         return len(self.lineup.order) - sum(map(self.count, SETTLED))

@@ -11,10 +11,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from liftlock.drill import DrillState
 from liftlock.evidence import FALSE_ALARM, refutes_target
+from liftlock.ledger import Entry, Halted, Opened
 from liftlock.model import Plan, RollbackScope
 from liftlock.progress import Progress, Standing
 from liftlock.standing import ITSELF
@@ -29,6 +31,30 @@ def stop_reason(plan: Plan, progress: Progress, now: datetime | None = None) -> 
     if progress.aborted:
         return f"aborted: {progress.aborted}"
     return broken_rule(plan, progress) or (_standstill(plan, progress, now) if now else "")
+
+
+def why_over(plan: Plan, progress: Progress, entries: Iterable[Entry]) -> str:
+    """Why nothing starts under the plan as its record stands; empty while it may go on.
+
+    An operator ended it, a rule is broken, or it was halted and no controller has taken it up since.
+    """
+    if progress.aborted:
+        return f"aborted: {progress.aborted}"
+    halted = ""
+    for entry in entries:
+        if isinstance(entry.fact, Halted | Opened):
+            halted = entry.fact.reason if isinstance(entry.fact, Halted) else ""
+    reason = stop_reason(plan, progress) or halted
+    return f"halted: {reason}" if reason else ""
+
+
+def is_dead(plan: Plan, progress: Progress) -> bool:
+    """Whether nothing starts under the plan ever again: a controller that takes it up would stop at once.
+
+    What is over need not be dead: a rollout that a standstill stopped can be taken up, and so can one that was stopped
+    by hosts which could not be reached. The next controller looks at them once more.
+    """
+    return bool(stop_reason(plan, progress.taken_up))
 
 
 def is_held(progress: Progress, reason: str) -> bool:

@@ -136,6 +136,15 @@ def test_an_untouched_plan_gives_way_to_a_later_one_on_the_hosts_that_this_one_c
     assert {one.plan[0] for one in calendar(first, replace(everything, fleet="other")).bookings} == {"a", "c"}
 
 
+def test_a_later_plan_that_was_ended_before_anybody_heard_of_it_gives_the_hosts_back() -> None:
+    first, look = plan("a", ("np-1", "acme", NIGHT)), plan("b", ("np-1", "acme", NIGHT), created_at=NOW)
+    ended_by_us = ledger.Aborted(reason="only a look", by="anna")
+    made = calendar(first, (look, fold(look, ended_by_us)))
+    assert ([one.plan[0] for one in made.bookings], made.superseded) == (["a"], ())
+    made = calendar(first, (look, fold(look, announced("acme"), ended_by_us)))
+    assert (made.bookings, made.superseded) == ((), (first.id,)), "they know that it stands in for the first"
+
+
 def test_a_plan_that_was_begun_keeps_its_hosts_and_collides() -> None:
     first = plan("a", ("np-1", "acme", NIGHT), ("np-2", "acme", NIGHT))
     begun = fold(first, opened(), started("np-1"), ended("np-1", Outcome.SUCCEEDED))

@@ -8,16 +8,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from liftlock.app.ended import not_through, over_words, refuse_over, why_over
+from liftlock.app.ended import not_through, over_words, refuse_over
 from liftlock.app.planning import keep, prepare
 from liftlock.app.rolling import ensure_recorded
 from liftlock.app.workspace import Workspace, operator
 from liftlock.approval import Approval, approvals, person
 from liftlock.difference import Change, difference, objections
 from liftlock.errors import InputError, RefusedError
+from liftlock.giving_way import settled_in
 from liftlock.ledger import Approved, Replanned
-from liftlock.model import Observation, Outcome, Plan
-from liftlock.progress import Progress, Standing
+from liftlock.model import Observation, Plan
+from liftlock.progress import Progress
+from liftlock.stops import why_over
 
 _NAME_LENGTH = 200
 
@@ -88,11 +90,11 @@ def plan_again(workspace: Workspace, plan: Plan, on_seen: Callable[[Observation]
     with workspace.held(plan), workspace.ledger() as ledger:
         ensure_recorded(ledger, plan, workspace)
         entries = list(ledger.entries(plan.id))
-        ended, still_open = why_over(plan, entries), not_through(plan, entries)
+        progress = Progress.of(plan).with_entries(entries)
+        ended, still_open = why_over(plan, progress, entries), not_through(plan, entries)
         if ended and not still_open:
             raise RefusedError(over_words(plan, ended))
-        progress = Progress.of(plan).with_entries(entries)
-        through = _through(progress)
+        through = settled_in(progress)
         if len(through) == len(plan.hosts) or not workspace.check_inputs(plan, progress.inputs):
             return None
         make = prepare(
@@ -116,16 +118,6 @@ def plan_again(workspace: Workspace, plan: Plan, on_seen: Callable[[Observation]
         new = make(workspace.clock.now(), replaces=plan.id)
         kept = keep(workspace, new, f"set aside for plan {plan.id[:8]}, which it stands in for")
         return MadeAgain(plan, difference(plan, new, zones), new, kept)
-
-
-def _through(progress: Progress) -> set[str]:
-    """The hosts that the plan has attempted or found on the release: it starts them no more, or has them in hand."""
-    to_start = {Standing.FREE, Standing.LEFT_OUT}
-    return {
-        name
-        for name, part in progress.hosts.items()
-        if part.standing not in to_start or part.outcome is Outcome.ALREADY_CURRENT
-    }
 
 
 def _zones(workspace: Workspace, plan: Plan) -> dict[str, str]:

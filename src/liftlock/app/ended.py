@@ -5,28 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from liftlock.errors import RefusedError
-from liftlock.ledger import Entry, Halted, Opened
+from liftlock.ledger import Entry
 from liftlock.model import Plan
 from liftlock.progress import Progress, Standing
-from liftlock.stops import stop_reason, to_roll_back
+from liftlock.stops import to_roll_back, why_over
 
 _OPEN = (Standing.IN_HAND, Standing.LOST, Standing.AILING, Standing.SWITCHED)
-
-
-def why_over(plan: Plan, entries: Sequence[Entry]) -> str:
-    """Why nothing starts under the plan any more, by its entries; empty while it may go on.
-
-    An operator ended it, a rule of the policy is broken, or it was halted and no controller has taken it up since.
-    """
-    progress = Progress.of(plan).with_entries(entries)
-    if progress.aborted:
-        return f"aborted: {progress.aborted}"
-    halted = ""
-    for entry in entries:
-        if isinstance(entry.fact, Halted | Opened):
-            halted = entry.fact.reason if isinstance(entry.fact, Halted) else ""
-    reason = stop_reason(plan, progress) or halted
-    return f"halted: {reason}" if reason else ""
 
 
 def not_through(plan: Plan, entries: Sequence[Entry]) -> tuple[str, ...]:
@@ -38,7 +22,7 @@ def not_through(plan: Plan, entries: Sequence[Entry]) -> tuple[str, ...]:
 
 def refuse_over(plan: Plan, entries: Sequence[Entry]) -> None:
     """Raises RefusedError, with what to do instead, when the plan is over."""
-    if why := why_over(plan, entries):
+    if why := why_over(plan, Progress.of(plan).with_entries(entries), entries):
         raise RefusedError(over_words(plan, why, not_through(plan, entries)))
 
 
@@ -48,8 +32,4 @@ def over_words(plan: Plan, why: str, still_open: Sequence[str] = ()) -> str:
     if still_open:
         back = f"bring what it upgraded back with: liftlock rollback {id_} --reason WHY"
         return f"plan {id_} is over: {why}; {', '.join(still_open)} not through yet: {back}"
-    also = ",".join(f"{product}={version}" for product, version in plan.also.items())
-    asked = {"--also": also, "--customers": ",".join(plan.only_customers), "--hosts": ",".join(plan.only_hosts)}
-    more = "".join(f" {flag} {words}" for flag, words in asked.items() if words)
-    again = f"liftlock plan {plan.product} {plan.version} --fleet {plan.fleet}{more}"
-    return f"plan {id_} is over: {why}; make a new plan with: {again}"
+    return f"plan {id_} is over: {why}; make a new plan with: {plan.command}"

@@ -155,6 +155,11 @@ class PlannedHost:
         """The version it is to have in the end."""
         return self.hops[-1].to_version
 
+    @property
+    def latest_start(self) -> datetime:
+        """The last moment at which it may start: what it needs must fit before its window ends."""
+        return self.window.end - self.needed
+
     def placed(self, wave: int, window: Window, note: str, rank: int | None = None) -> PlannedHost:
         """The same host elsewhere in the plan: `dataclasses.replace`, written out because a plan has many hosts."""
         return PlannedHost(
@@ -269,6 +274,14 @@ class Plan:
     def brings(self) -> str:
         """What it brings, in words: `acme 2.0.0, acme-db 5.2.1`."""
         return ", ".join(f"{product} {version}" for product, version in self.products.items())
+
+    @property
+    def command(self) -> str:
+        """The command that plans the same once more."""
+        also = ",".join(f"{product}={version}" for product, version in self.also.items())
+        asked = {"--also": also, "--customers": ",".join(self.only_customers), "--hosts": ",".join(self.only_hosts)}
+        more = "".join(f" {flag} {words}" for flag, words in asked.items() if words)
+        return f"liftlock plan {self.product} {self.version} --fleet {self.fleet}{more}"
 
     def product_of(self, host: PlannedHost | Exclusion) -> str:
         """The product that is upgraded there, or would be."""
