@@ -19,6 +19,9 @@ from pydantic import Field, TypeAdapter
 from liftlock.errors import LedgerError
 from liftlock.model import Action, NoticeKind, NoticeState, Occasion, Outcome, Verdict
 
+# For fields that a fact did not have at first: stored only where they say something, or older hashes would not follow.
+_LATE = Field(exclude_if=lambda value: not value)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
@@ -43,21 +46,24 @@ class Judged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queued:
-    """A letter is owed: written together with the decision that it tells of."""
+    """A letter is owed; `events` is the plan whose calendar events its invites go on with, empty for its own."""
 
     fact: Literal["queued"] = "queued"
     message_id: str
     customer: str
     kind: NoticeKind
     recipient: str
+    events: Annotated[str, _LATE] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sending:
-    """A letter is about to be sent: written before the conversation begins."""
+    """A letter is about to be sent: it tells what entries to `as_of` say; `calls_off` is whose hosts it calls off."""
 
     fact: Literal["sending"] = "sending"
     message_id: str
+    as_of: Annotated[int, _LATE] = 0
+    calls_off: Annotated[str, _LATE] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

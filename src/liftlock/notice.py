@@ -218,8 +218,15 @@ ANNOUNCEMENTS = frozenset({NoticeKind.ANNOUNCED, NoticeKind.RESCHEDULED})
 """The kinds that tell a customer of a plan for the first time; either counts as its notice."""
 
 
-def untold(plan: Plan, customer: str, lead: timedelta, sent: datetime | None, now: datetime) -> str:
-    """Why this customer's hosts are not free yet; empty when the notice of this plan was sent `lead` ago or longer."""
+def untold(
+    plan: Plan, customer: str, lead: timedelta, sent: datetime | None, now: datetime, *, called_off: bool = False
+) -> str:
+    """Why this customer's hosts are not free yet; empty when the notice of this plan was sent `lead` ago or longer.
+
+    Where it was `called_off` since, they are never free again under this plan.
+    """
+    if called_off:
+        return f"{customer} has been told that nothing more comes of plan {plan.id[:8]}; plan again"
     promise = f"{_hours(lead)} before the work ({plan.kind.value} release)"
     if sent is None:
         return (

@@ -26,7 +26,10 @@ _SHORTEST = 6
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """Where one letter stands, since when, and the server's last word; `began` is when it was last being sent."""
+    """Where one letter stands, since when, and the server's last word; `began` is when it was last being sent.
+
+    It told then what the entries up to `as_of` say; `calls_off` says that it told what is off.
+    """
 
     message_id: str
     customer: str
@@ -36,6 +39,8 @@ class Dispatch:
     at: datetime
     began: datetime
     detail: str = ""
+    as_of: int = 0
+    calls_off: bool = False
 
     @property
     def may_have_arrived(self) -> bool:
@@ -70,11 +75,12 @@ def standing(entries: Iterable[Entry]) -> dict[str, Dispatch]:
     for entry in entries:
         match entry.fact:
             case Queued() as fact:
-                letters.setdefault(identity(fact.message_id), _first(fact, NoticeState.QUEUED, entry.at))
-            case Sending(message_id=message):
+                letters.setdefault(identity(fact.message_id), _first(fact, entry))
+            case Sending(message_id=message) as fact:
                 _move(letters, message, NoticeState.SENDING, entry.at)
+                _note(letters, fact, entry.seq)
             case Delivered() as fact:
-                letters.setdefault(identity(fact.message_id), _first(fact, NoticeState.QUEUED, entry.at))
+                letters.setdefault(identity(fact.message_id), _first(fact, entry))
                 _move(letters, fact.message_id, fact.state, entry.at, fact.detail)
             case Settled(message_id=message, state=state, reason=reason):
                 before = letters.get(identity(message))
@@ -85,8 +91,15 @@ def standing(entries: Iterable[Entry]) -> dict[str, Dispatch]:
     return letters
 
 
-def _first(fact: Queued | Delivered, state: NoticeState, at: datetime) -> Dispatch:
-    return Dispatch(fact.message_id, fact.customer, fact.kind, fact.recipient, state, at, at)
+def _first(fact: Queued | Delivered, entry: Entry) -> Dispatch:
+    queued, at = NoticeState.QUEUED, entry.at
+    return Dispatch(fact.message_id, fact.customer, fact.kind, fact.recipient, queued, at, at, as_of=entry.seq)
+
+
+def _note(letters: dict[str, Dispatch], fact: Sending, seq: int) -> None:
+    """What the letter tells this time: it is written anew each time it is sent."""
+    if (name := identity(fact.message_id)) in letters:
+        letters[name] = replace(letters[name], as_of=fact.as_of or seq, calls_off=bool(fact.calls_off))
 
 
 def _move(letters: dict[str, Dispatch], message: str, state: NoticeState, at: datetime, detail: str = "") -> None:
@@ -143,19 +156,14 @@ class Told:
     """Which customers were told of a plan, `since` when, and which have `consented`; entries fold into it one by one.
 
     `on_the_way` are the letters that tell them, by identity: the customer, and when its sending last began. One that
-    somebody settled counts as sent since then.
+    somebody settled counts as sent since then. `called_off` are the customers that were told, or may have been, that
+    what is ahead of their hosts is off, and since when.
     """
 
     since: Map[str, datetime] = field(default_factory=Map)
     on_the_way: Map[str, tuple[str, datetime]] = field(default_factory=Map)
     consented: frozenset[str] = frozenset()
-
-    def with_entry(self, entry: Entry) -> Told:
-        """What is known after one more entry of any kind."""
-        match entry.fact:
-            case Queued() | Sending() | Delivered() | Settled() | Consented() as fact:
-                return self.with_fact(fact, entry.at)
-        return self
+    called_off: Map[str, datetime] = field(default_factory=Map)
 
     def with_fact(self, fact: Queued | Sending | Delivered | Settled | Consented, at: datetime) -> Told:
         """What is known after one more entry."""
@@ -164,6 +172,8 @@ class Told:
                 return self._with_letter(fact.message_id, fact.customer, at)
             case Sending() if identity(fact.message_id) in self.on_the_way:
                 return self._with_letter(fact.message_id, self.on_the_way[identity(fact.message_id)][0], at)
+            case Sending(calls_off=customer) if customer and customer not in self.called_off:
+                return replace(self, called_off=self.called_off.set(customer, at))
             case Delivered(state=NoticeState.SENT, kind=kind) if kind in ANNOUNCEMENTS:
                 return self._with_told(fact.customer, at)
             case Settled(state=NoticeState.SENT) if identity(fact.message_id) in self.on_the_way:

@@ -41,8 +41,9 @@ class HostRecord:
     that the plan left out; by evidence it is the one foretold until its own is opened. `outcome` None means
     pending. `at` is when the last entry spoke of the host, `seconds` the length of its last attempt,
     `attempts` how many were started, voided ones not counted. `brought_back` says that nothing was wrong
-    with it when it was rolled back: it went back with its rollout, or at an operator's word. Causes and
-    details come from hosts; they are free of control characters here.
+    with it when it was rolled back: it went back with its rollout, or at an operator's word. `turned` is the number of
+    the entry since which its end is this one, 0 while it has none; an attempt that ends as the one before is no turn.
+    Causes and details come from hosts; they are free of control characters here.
     """
 
     plan: str
@@ -60,6 +61,7 @@ class HostRecord:
     seconds: float = 0.0
     attempts: int = 0
     brought_back: bool = False
+    turned: int = 0
 
     @property
     def machine(self) -> str:
@@ -75,6 +77,11 @@ class HostRecord:
     def unknown(self) -> bool:
         """Whether it was attempted and its end is not known yet."""
         return self.outcome is Outcome.UNKNOWN
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was brought to an end that is known, or found on the release."""
+        return self.outcome is Outcome.ALREADY_CURRENT or (self.attempted and not self.unknown)
 
     @property
     def failed(self) -> bool:
@@ -125,6 +132,13 @@ class _History:
         self.why_back = ("", "")
         self.well = False
         self.attempt, self.has_ended = 0, False
+        self.end: tuple[object, ...] = ()
+
+    def turn(self, seq: int) -> None:
+        """Note the entry with which the host came to another end."""
+        end = (self.now.outcome, self.now.observed, self.now.brought_back)
+        if self.now.has_ended and end != self.end:
+            self.end, self.now = end, replace(self.now, turned=seq)
 
     def joins(self, wave: int) -> None:
         """By evidence a host's wave is known when it is opened."""
@@ -206,7 +220,9 @@ class _Fold:
                 if entry.plan not in self.plans:  # recorded twice, it is still the same: plans never change
                     self._plan(entry, document)
             case Started() | Switched() | Drilled() | Ailing() | Recalled() | Voided() | LeftOut() | Ended() as fact:
-                self._history(entry, fact.host).add(fact, entry.at)
+                history = self._history(entry, fact.host)
+                history.add(fact, entry.at)
+                history.turn(entry.seq)
             case WaveOpened(wave=wave, hosts=hosts):
                 for host in hosts:
                     self._history(entry, host).joins(wave)

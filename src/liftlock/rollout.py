@@ -313,7 +313,8 @@ def _unfree(plan: Plan, progress: Progress, now: datetime, customer: str) -> str
     if why := unapproved(plan, progress.approved):
         return f"approval: {why}"
     told, lead = progress.announced.get(customer), progress.lineup.leads[customer]
-    if "notice" not in progress.waived and (why := untold(plan, customer, lead, told, now)):
+    called_off = customer in progress.told.called_off
+    if "notice" not in progress.waived and (why := untold(plan, customer, lead, told, now, called_off=called_off)):
         return f"notice: {why}"
     asked, agreed = progress.lineup.asked, progress.told.consented
     if "consent" not in progress.waived and (why := unconsented(plan, customer, asked, agreed)):

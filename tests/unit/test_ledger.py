@@ -68,6 +68,17 @@ def test_the_stored_form_does_not_depend_on_the_order_of_keys() -> None:
     assert encode(decode(planned)) == '{"document":{"a":"锁","b":1},"fact":"planned"}'
 
 
+@pytest.mark.parametrize(
+    "stored",
+    [
+        '{"fact":"sending","message_id":"<1@x>"}',
+        '{"customer":"acme","fact":"queued","kind":"announced","message_id":"<1@x>","recipient":"a@x"}',
+    ],
+)
+def test_an_entry_from_before_a_fact_had_more_fields_keeps_its_hash(stored: str) -> None:
+    assert encode(decode(stored)) == stored
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"fact":"unheard-of"}', '{"fact":"halted"}', '{"reason":"x"}'])
 def test_text_that_is_no_fact_is_a_ledger_error(text: str) -> None:
     with pytest.raises(LedgerError, match="cannot read"):

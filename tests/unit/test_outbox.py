@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -110,7 +111,8 @@ def test_a_letter_in_doubt_is_found_by_the_beginning_of_its_id_and_no_other() ->
 def told(*facts: Fact) -> Told:
     known = Told()
     for entry in record(*facts):
-        known = known.with_entry(entry)
+        if not isinstance(entry.fact, Finished):
+            known = known.with_fact(entry.fact, entry.at)
     return known
 
 
@@ -126,3 +128,17 @@ def test_a_customer_is_told_since_the_first_letter_that_announced_the_plan_or_th
     assert dict(told(queued(), SENDS, Finished(), settled(SENT)).since) == {"harbour": NOON + timedelta(hours=1)}
     assert dict(told(queued(), SENDS, settled(FAILED)).since) == {}
     assert told(Consented(customer="harbour", by="Ada")).consented == {"harbour"}
+
+
+def test_a_customer_is_called_off_since_the_first_letter_that_may_have_told_it_so() -> None:
+    off = Sending(message_id="<c@x>", calls_off="harbour")
+    assert dict(told(queued(), SENDS, delivered(SENT)).called_off) == {}
+    assert dict(told(queued(), SENDS, off, off).called_off) == {"harbour": NOON + timedelta(hours=2)}
+
+
+def test_a_letter_tells_what_was_on_record_when_it_was_written_last() -> None:
+    first, again = (replace(SENDS, as_of=seq) for seq in (1, 3))
+    (letter,) = standing(record(queued(), first, delivered(FAILED), again)).values()
+    assert (letter.as_of, letter.calls_off) == (3, False)
+    (letter,) = standing(record(queued(), SENDS)).values()
+    assert letter.as_of == 1, "a record from before that was noted: all that stands before it"

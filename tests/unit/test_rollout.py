@@ -377,6 +377,17 @@ def test_the_first_notice_to_a_customer_counts_and_only_for_this_customer():
     assert "globex" in decision.hosts[0][2]
 
 
+def test_a_customer_that_was_told_that_it_is_off_is_left_alone_unless_the_notice_is_waived():
+    plan = led(timedelta(0))
+    off = ledger.Sending(message_id="<2@x>", calls_off="acme")
+    known = (announced(), judged("w1h0"))
+    assert next_step(plan, waiting(plan, *known, replace(off, calls_off="globex")), START) == Upgrade(("w1h0",))
+    ((_, outcome, why),) = next_step(plan, waiting(plan, *known, off), START).hosts
+    assert (outcome, "nothing more comes of plan" in why) == (Outcome.REFUSED, True)
+    waived = ledger.Waived(rule="notice", reason="they rang", by="ana")
+    assert next_step(plan, waiting(plan, *known, off, waived), START) == Upgrade(("w1h0",))
+
+
 def test_the_lead_is_that_of_the_release_kind():
     leads = {
         ReleaseKind.PATCH: timedelta(hours=72),
