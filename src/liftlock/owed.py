@@ -2,50 +2,42 @@
 
 All of it follows from the plan, its entries and the time, so what a dead controller did not say is owed to the next:
 
-- `announced` while the customer's part is ahead; `rescheduled` in its place where the plan stands in for another
-  that the customer was told of.
+- `announced` while the customer's part is ahead, and the lead time can be kept; `rescheduled` in its place where the
+  plan takes over hosts of another that the customer was told of. A plan speaks of no host that goes by a later one.
 - `reminder` from some time before the first window on, where the announcement is older than that; from then on also
   `action_needed`, when a yes is missing or a host is on hold. Hosts whose gate failed, or that could not be reached,
   ask for action at once; when one more does later, there is one more letter.
 - `started` while the customer's hosts are being worked on.
 - `completed` when every planned host is proven to run the release. `rolled_back` when none is being worked on and at
-  least one went back or failed; when the others succeed later, `completed` names which.
-- `cancelled` when the plan is dead (aborted, or another stands in for it that leaves the customer out), hosts of
-  those who were told are still as they were, and none is being worked on: to the very people who were told.
+  least one went back or failed; when the others succeed later, `completed` names which. What turns after such a
+  letter is told by one more.
+- `cancelled` when nothing comes any more of hosts that are ahead (`Case.coming`), and none is being worked on: to the
+  very people who were told. Where a `rolled_back` is still to be written, that says so instead.
 - `incident` when a rule stopped the rollout, `digest` of the letters since the one before: to the release managers.
+
+Nothing is promised while a plan is over.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import cached_property
 
-from liftlock.incident import Incident, incidents
-from liftlock.ledger import Aborted, Delivered, Entry, Halted, Judged, Queued, Recalled, Sending, Settled
-from liftlock.model import (
-    Contact,
-    Customer,
-    NoticeKind,
-    NoticeState,
-    Occasion,
-    Outcome,
-    Plan,
-    PlannedHost,
-    Verdict,
-)
-from liftlock.notice import ANNOUNCEMENTS, contacts, explicit
-from liftlock.outbox import Dispatch, Told, identity, message_id, standing
-from liftlock.progress import Progress, Standing
-from liftlock.records import HostRecord, host_records
+from liftlock.case import Case, is_ahead
+from liftlock.ledger import Delivered, Sending, Settled
+from liftlock.model import Contact, Customer, NoticeKind, NoticeState, Outcome, Verdict
+from liftlock.notice import ANNOUNCEMENTS, contacts, promised_leads
+from liftlock.outbox import Dispatch, identity, message_id
+from liftlock.records import HostRecord
 from liftlock.wording import printable
 
 _DONE = frozenset({Outcome.SUCCEEDED, Outcome.ALREADY_CURRENT})
 _WENT_WRONG = frozenset({Outcome.ROLLED_BACK, Outcome.FAILED, Outcome.UNREACHABLE})
 _GATE_WORDS = re.compile(r"(?P<check>\S+): (?P<said>.+?)(?: \(and (?P<more>\d+) more\))?", re.DOTALL)
+_PROMISES = frozenset({*ANNOUNCEMENTS, NoticeKind.REMINDER})
 _TO_OURSELVES = frozenset({NoticeKind.DIGEST, NoticeKind.INCIDENT})
 
 
@@ -56,6 +48,10 @@ class What(StrEnum):
     UNREACHABLE = "unreachable"
     HELD = "held"
     CONSENT = "consent"
+
+
+_OF_HOSTS = frozenset({What.GATE, What.UNREACHABLE})
+"""What is asked for as soon as it is known, of hosts that are still coming."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +90,9 @@ class Ask:
 class Debt:
     """One piece of news that is owed, and to whom; `customer` is empty for the vendor's own people.
 
-    `asks` are what the customer has to do. `number` tells digests, incidents and letters that ask for
-    one action more apart, `letters` are what a digest tells of.
+    `asks` are what the customer has to do. `number` tells letters of the same kind apart that tell something else
+    each, `letters` are what a digest tells of. `coming` are the customer's hosts that the plan may still start, `off`
+    those of which it says that they will not be upgraded any more, `off_since` since when.
     """
 
     kind: NoticeKind
@@ -104,111 +101,17 @@ class Debt:
     asks: tuple[Ask, ...] = ()
     number: int = 0
     letters: tuple[Dispatch, ...] = ()
-
-
-@dataclass(frozen=True)
-class Case:
-    """A plan as its record tells: what `owed` goes by, and what letters tell of.
-
-    `customers` are those of its hosts, `held` their hosts that are on hold, by name with their customer. `before` is
-    the plan that it stands in for, `after` the one that stands in for it, where there are such.
-    """
-
-    plan: Plan
-    entries: tuple[Entry, ...]
-    customers: Mapping[str, Customer]
-    managers: tuple[Contact, ...] = ()
-    held: Mapping[str, str] = field(default_factory=dict)
-    before: Case | None = None
-    after: Plan | None = None
-
-    @cached_property
-    def hosts(self) -> dict[str, list[HostRecord]]:
-        """What became of every planned host, by customer, in rollout order."""
-        planned = {host.name for host in self.plan.hosts}
-        by_customer: dict[str, list[HostRecord]] = {}
-        for record in host_records(self.entries):
-            if record.host in planned:
-                by_customer.setdefault(record.customer, []).append(record)
-        return by_customer
-
-    @cached_property
-    def planned(self) -> dict[str, PlannedHost]:
-        """Every planned host by name."""
-        return {host.name: host for host in self.plan.hosts}
-
-    @cached_property
-    def letters(self) -> dict[str, Dispatch]:
-        """Where every letter stands, by identity."""
-        return standing(self.entries)
-
-    @cached_property
-    def told(self) -> Told:
-        """Who was told, and has agreed."""
-        told = Told()
-        for entry in self.entries:
-            told = told.with_entry(entry)
-        return told
-
-    @cached_property
-    def ended(self) -> datetime | None:
-        """Since when the plan is dead; None while it lives."""
-        if self.after is not None:
-            return self.after.created_at
-        return next((entry.at for entry in self.entries if isinstance(entry.fact, Aborted)), None)
-
-    @property
-    def stopped(self) -> bool:
-        """Whether nothing of it starts any more, as far as the record goes."""
-        return self.ended is not None or any(isinstance(entry.fact, Halted) for entry in self.entries)
-
-    @cached_property
-    def incidents(self) -> tuple[Incident, ...]:
-        """The incidents that the rollout has had."""
-        return incidents(self.plan, self.entries)
-
-    @cached_property
-    def taken_back(self) -> dict[str, bool]:
-        """The hosts that went back at an operator's word, each with whether nothing was wrong with it."""
-        recalled = [entry.fact.host for entry in self.entries if isinstance(entry.fact, Recalled)]
-        progress = Progress.of(self.plan).with_entries(self.entries if recalled else ())
-        return {name: progress.host(name).standing is Standing.BROUGHT_BACK for name in recalled}
-
-    @cached_property
-    def asked(self) -> frozenset[str]:
-        """The customers that are asked for an explicit yes."""
-        return explicit(self.plan)
-
-    @cached_property
-    def verdicts(self) -> dict[str, Judged]:
-        """What the gates said last of every host before its upgrade."""
-        facts = (entry.fact for entry in self.entries)
-        return {fact.host: fact for fact in facts if isinstance(fact, Judged) and fact.occasion is Occasion.BEFORE}
-
-    def sent_to(self, customer: str, kinds: Iterable[NoticeKind]) -> list[Dispatch]:
-        """The letters of these kinds that the customer has, or may have."""
-        wanted = frozenset(kinds)
-        return [
-            letter
-            for letter in self.letters.values()
-            if letter.customer == customer and letter.kind in wanted and letter.may_have_arrived
-        ]
-
-    def begins(self, customer: str) -> datetime | None:
-        """When the first window of the customer's hosts opens that are still ahead; None when none is."""
-        return min((self.planned[one.host].window.start for one in self.hosts[customer] if is_ahead(one)), default=None)
-
-
-def is_ahead(record: HostRecord) -> bool:
-    """Whether the host's upgrade is still ahead: it was not attempted, nor found on the release."""
-    return not record.attempted and record.outcome is not Outcome.ALREADY_CURRENT and not record.unknown
+    coming: tuple[str, ...] = ()
+    off: tuple[str, ...] = ()
+    off_since: datetime | None = None
 
 
 def owed(case: Case, now: datetime, remind_before: timedelta) -> list[Debt]:
     """All that is owed by now, customer by customer in rollout order, whether it was sent or not."""
     debts: list[Debt] = []
     for name in case.hosts:
-        debts += _to(case, case.customers[name], now, remind_before)
+        if customer := case.customers.get(name):  # nobody knows how to reach one that has left the inventory
+            debts += _to(case, customer, now, remind_before)
     for number in range(len(case.incidents) if case.managers else 0):
         debts.append(Debt(NoticeKind.INCIDENT, "", case.managers, number=number))
     return debts
@@ -276,72 +179,119 @@ def asks(case: Case, customer: str) -> Iterator[Ask]:
 
 
 def _to(case: Case, customer: Customer, now: datetime, remind_before: timedelta) -> Iterator[Debt]:
-    hosts, name, everybody = case.hosts[customer.name], customer.name, contacts(customer)
-    told = case.told.since.get(name)
-    if case.ended is not None:
-        before = case.sent_to(name, {*ANNOUNCEMENTS, NoticeKind.REMINDER})
-        goes_on = case.after is not None and any(host.customer == name for host in case.after.hosts)
-        moving = any(record.unknown for record in hosts)
-        if before and not goes_on and not moving and any(map(is_ahead, hosts)):
-            yield Debt(NoticeKind.CANCELLED, name, _the_same(before, everybody))
-    elif all(record.attempts == 0 and is_ahead(record) for record in hosts):
-        yield Debt(_announcement(case, name), name, everybody)
-    begins = case.begins(name)
-    if case.ended is None and told is not None and begins is not None:
-        due = told < begins - remind_before <= now < begins
-        if due and not any(record.attempts for record in hosts):
-            yield Debt(NoticeKind.REMINDER, name, everybody)
-        wanted = tuple(asks(case, name))
-        if wanted and (due or wanted[0].what in {What.GATE, What.UNREACHABLE}):
-            number = _number_of(case, name, everybody, wanted)
-            yield Debt(NoticeKind.ACTION_NEEDED, name, everybody, asks=wanted, number=number)
-    yield from _ends(case, name, hosts, everybody)
+    name, hosts = customer.name, case.hosts[customer.name]
+    coming = tuple(record.host for record in case.coming(name, now))
+    news, told = _News(case, name, contacts(customer), coming), case.told.since.get(name)
+    if coming and not case.over:
+        untouched = not any(record.attempts for record in hosts)
+        if untouched and all(map(is_ahead, hosts)) and not _is_too_late(case, name, now):
+            yield news.debt(_announcement(case, name))
+        begins = min(case.planned[host].window.start for host in coming)
+        if told is not None and now < begins:
+            due = told < begins - remind_before <= now
+            if due and untouched:
+                yield news.debt(NoticeKind.REMINDER)
+            wanted = tuple(ask for ask in asks(case, name) if ask.what not in _OF_HOSTS or ask.host in coming)
+            if wanted and (due or wanted[0].what in _OF_HOSTS):
+                number = _number_of(case, name, wanted)
+                yield replace(news.debt(NoticeKind.ACTION_NEEDED, number), asks=wanted)
+    yield from _ends(news, hosts)
 
 
-def _number_of(case: Case, name: str, everybody: tuple[Contact, ...], wanted: Iterable[Ask]) -> int:
-    """Which letter asks for these actions: that which did when it was decided on, else the next one."""
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What concerns one customer: who is told there, and its hosts that are still coming."""
+
+    case: Case
+    customer: str
+    everybody: tuple[Contact, ...]
+    coming: tuple[str, ...]
+
+    def debt(self, kind: NoticeKind, number: int = 0, *, calls_off: bool = False) -> Debt:
+        coming = () if self.case.over else self.coming
+        debt = Debt(kind, self.customer, self.everybody, number=number, coming=coming)
+        if not calls_off:
+            return debt
+        off = tuple(record.host for record in self.case.ahead(self.customer))
+        return replace(debt, off=off, off_since=self.case.off_since(self.customer))
+
+
+def too_late(case: Case, now: datetime) -> list[str]:
+    """The customers that the plan cannot be announced to any more: it has to be made again for them."""
+    if case.over:
+        return []
+    known = {*case.knowing, *case.told.called_off}
+    return [
+        name
+        for name, hosts in case.hosts.items()
+        if name not in known
+        and name in case.customers
+        and all(is_ahead(record) and not record.attempts and record.host not in case.heirs for record in hosts)
+        and _is_too_late(case, name, now)
+    ]
+
+
+def _is_too_late(case: Case, customer: str, now: datetime) -> bool:
+    """Whether the lead time that was promised can no longer be kept for every host of a customer.
+
+    Who was told in time can still be told, as long as a host may start: others there may have missed the letter.
+    """
+    lead = timedelta() if "notice" in case.progress.waived else promised_leads(case.plan)[customer]
+    starts = [case.planned[record.host].latest_start for record in case.ahead(customer)]
+    told = [letter.began for letter in case.sent_to(customer, ANNOUNCEMENTS)]
+    return max(now, min(told) + lead) > max(starts) if told else now + lead > min(starts)
+
+
+def _ends(news: _News, hosts: list[HostRecord]) -> Iterator[Debt]:
+    """What became of the customer's hosts, and that nothing comes of those ahead any more.
+
+    A letter tells what has turned since the one before it. What went wrong and what is off are told in one letter,
+    unless the customer knows the one already.
+    """
+    case, name = news.case, news.customer
+    is_off, moving = _is_off(news, hosts), any(record.unknown for record in hosts)
+    done = [record.turned for record in hosts if record.outcome in _DONE]
+    wrong = [record.turned for record in hosts if record.outcome in _WENT_WRONG]
+    if len(done) == len(hosts):
+        yield news.debt(NoticeKind.COMPLETED, case.last_of(name, NoticeKind.COMPLETED, max(done))[0])
+    elif wrong and not moving:
+        number, known = case.last_of(name, NoticeKind.ROLLED_BACK, max(wrong))
+        in_one = is_off and (known is None or known.calls_off)
+        yield news.debt(NoticeKind.ROLLED_BACK, number, calls_off=in_one)
+        if known is not None and done and max(done) > known.as_of and not any(map(is_ahead, hosts)):
+            yield news.debt(NoticeKind.COMPLETED, case.last_of(name, NoticeKind.COMPLETED, max(done))[0])
+        is_off = is_off and not in_one
+    elif any(record.attempts for record in hosts) and not case.over:
+        yield news.debt(NoticeKind.STARTED)
+    if is_off:
+        recipients = _the_same(case.sent_to(name, _PROMISES), news.everybody)
+        yield replace(news.debt(NoticeKind.CANCELLED, calls_off=True), recipients=recipients)
+
+
+def _is_off(news: _News, hosts: list[HostRecord]) -> bool:
+    """Whether the customer was told of hosts that are ahead, and nothing comes of them any more."""
+    known, moving = news.case.sent_to(news.customer, _PROMISES), any(record.unknown for record in hosts)
+    return bool(known) and not news.coming and not moving and any(map(is_ahead, hosts))
+
+
+def _number_of(case: Case, name: str, wanted: Iterable[Ask]) -> int:
+    """Which letter asks for these actions: that which did when it was last sent, else the next one."""
     missing, number = {(ask.what, ask.host) for ask in wanted}, 0
-    while (at := _decided(case, name, everybody, number)) is not None:
-        missing -= {(ask.what, ask.host) for ask in asks(replace(case, entries=case.entries[:at]), name)}
+    while (letter := case.copy_of(name, NoticeKind.ACTION_NEEDED, number)) is not None:
+        before = tuple(entry for entry in case.entries if entry.seq <= letter.as_of)
+        missing -= {(ask.what, ask.host) for ask in asks(replace(case, entries=before), name)}
         if not missing:
             break
         number += 1
     return number
 
 
-def _decided(case: Case, name: str, everybody: tuple[Contact, ...], number: int) -> int | None:
-    """How many entries stood before that letter to one of these, where one has it or may have it."""
-    kind, plan = NoticeKind.ACTION_NEEDED, case.plan.id
-    ids = {identity(message_id(plan, name, kind, contact.recipient, number=number)) for contact in everybody}
-    if not any(one in case.letters and case.letters[one].may_have_arrived for one in ids):
-        return None
-    rows = ((place, entry.fact) for place, entry in enumerate(case.entries))
-    return next(
-        place for place, fact in rows if isinstance(fact, Queued | Delivered) and identity(fact.message_id) in ids
-    )
-
-
 def _announcement(case: Case, customer: str) -> NoticeKind:
-    """How the customer is told of the plan: one that was told of the plan before is told that it is another now."""
-    before = case.before
-    if before is None or not before.sent_to(customer, ANNOUNCEMENTS):
-        return NoticeKind.ANNOUNCED
-    return NoticeKind.ANNOUNCED if before.sent_to(customer, {NoticeKind.CANCELLED}) else NoticeKind.RESCHEDULED
-
-
-def _ends(case: Case, name: str, hosts: list[HostRecord], everybody: tuple[Contact, ...]) -> Iterator[Debt]:
-    moving = any(record.unknown for record in hosts)
-    wrong = any(record.outcome in _WENT_WRONG for record in hosts)
-    if all(record.outcome in _DONE for record in hosts):
-        yield Debt(NoticeKind.COMPLETED, name, everybody)
-    elif wrong and not moving:
-        yield Debt(NoticeKind.ROLLED_BACK, name, everybody)
-        said = [one for one in case.sent_to(name, {NoticeKind.ROLLED_BACK}) if one.state is NoticeState.SENT]
-        since = [record for record in hosts if record.outcome is Outcome.SUCCEEDED and said and record.at > said[0].at]
-        if since and not any(map(is_ahead, hosts)):
-            yield Debt(NoticeKind.COMPLETED, name, everybody)
-    elif any(record.attempts for record in hosts) and case.ended is None:
-        yield Debt(NoticeKind.STARTED, name, everybody)
+    """How the customer is told of the plan: one that goes by another is told that it is another now."""
+    for kind in ANNOUNCEMENTS:
+        if case.sent_to(customer, {kind}):
+            return kind
+    return NoticeKind.RESCHEDULED if case.changed(customer) else NoticeKind.ANNOUNCED
 
 
 def _the_same(letters: Iterable[Dispatch], known: Iterable[Contact]) -> tuple[Contact, ...]:

@@ -12,7 +12,8 @@ from liftlock.adapters import letters as desk
 from liftlock.adapters.manual import Manual, Writer, attachments
 from liftlock.adapters.manual_pdf import Press
 from liftlock.adapters.rendering import environment
-from liftlock.ledger import Entry, Fact, Planned
+from liftlock.case import Before, Case
+from liftlock.ledger import Delivered, Entry, Fact, Planned, Queued, Sending
 from liftlock.model import (
     Artifact,
     Catalogue,
@@ -22,6 +23,8 @@ from liftlock.model import (
     Health,
     Hop,
     Host,
+    NoticeKind,
+    NoticeState,
     Plan,
     PlannedHost,
     Policy,
@@ -31,7 +34,8 @@ from liftlock.model import (
     Window,
 )
 from liftlock.notice import Letter, customers, share
-from liftlock.owed import Case, Debt, addressed, owed
+from liftlock.outbox import message_id
+from liftlock.owed import Debt, addressed, owed
 from liftlock.plan_document import to_document
 from liftlock.settings import Vendor
 
@@ -135,6 +139,46 @@ def manual_of(customer: Customer, plan: Plan = PLAN) -> bytes:
 @cache
 def pdf_of(customer: str) -> bytes:
     return Press(CHAPTERS, environment()).pdf(written(FLEET.customers[customer]))
+
+
+def sent(
+    kind: NoticeKind,
+    customer: str,
+    *contacts: Contact,
+    state: NoticeState = NoticeState.SENT,
+    number: int = 0,
+    plan: Plan = PLAN,
+    **more: Any,
+) -> list[Fact]:
+    """What is on record when a letter went to these; `more` is what its sending noted."""
+    facts: list[Fact] = []
+    for contact in contacts:
+        message = message_id(plan.id, customer, kind, contact.recipient, number=number)
+        facts += [
+            Queued(message_id=message, customer=customer, kind=kind, recipient=contact.recipient),
+            Sending(message_id=message, **more),
+        ]
+        if state is not NoticeState.SENDING:
+            recipient = contact.recipient
+            facts.append(Delivered(message_id=message, customer=customer, kind=kind, recipient=recipient, state=state))
+    return facts
+
+
+def announced(plan: Plan = PLAN) -> list[Fact]:
+    """Both customers were told of the plan."""
+    kind = NoticeKind.ANNOUNCED
+    return [*sent(kind, "lake", WANG, plan=plan), *sent(kind, "harbour", ADA, GRACE, plan=plan)]
+
+
+def debt_of(of: Case, kind: NoticeKind, customer: str = "harbour", at: datetime = PLAN.created_at) -> Debt:
+    """What a customer is owed of that kind at that moment; it must be."""
+    (debt,) = [one for one in owed(of, at, timedelta(days=1)) if (one.kind, one.customer) == (kind, customer)]
+    return debt
+
+
+def before(of: Case) -> tuple[Before, ...]:
+    """The plan of that case as the one that customers go by, when a later one takes over all of it."""
+    return (Before(of, frozenset(host.name for host in of.plan.hosts)),)
 
 
 def entries(plan: Plan, *facts: Fact, at: datetime | None = None) -> tuple[Entry, ...]:

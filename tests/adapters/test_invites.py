@@ -9,11 +9,28 @@ from itertools import pairwise
 import pytest
 from icalendar import Calendar, Event
 
-from adapters.announced_plan import FIRST, FLEET, LAKE, PLAN, SECOND, case, letters, letters_of
-from liftlock.ledger import Aborted
+from adapters.announced_plan import (
+    ADA,
+    FIRST,
+    FLEET,
+    GRACE,
+    LAKE,
+    PLAN,
+    SECOND,
+    WANG,
+    announced,
+    before,
+    case,
+    debt_of,
+    letters,
+    letters_of,
+    sent,
+)
+from liftlock.case import Before, Case
+from liftlock.ledger import Aborted, Fact, Queued
 from liftlock.model import Contact, NoticeKind, Plan, Window
 from liftlock.notice import Letter, contacts
-from liftlock.owed import Case, Debt
+from liftlock.owed import Debt
 
 WEEK = timedelta(days=7)
 
@@ -40,7 +57,9 @@ def event_in(calendar: Calendar) -> Event:
 
 def told(of: Case, kind: NoticeKind, customer: str = "harbour") -> list[tuple[str, Event]]:
     """The events that a customer's letter of that kind carries, each with its method."""
-    letter = letters_of(of, [Debt(kind, customer, contacts(FLEET.customers[customer]))])[0]
+    calls_off = kind is NoticeKind.CANCELLED
+    debt = debt_of(of, kind, customer) if calls_off else Debt(kind, customer, contacts(FLEET.customers[customer]))
+    letter = letters_of(of, [debt])[0]
     return [(method, event_in(calendar)) for method, calendar in calendars(letter)]
 
 
@@ -48,6 +67,13 @@ def later(plan: Plan = PLAN, **changes: Window) -> Plan:
     """A plan in its place, a day later, with these hosts in other windows."""
     hosts = tuple(replace(h, window=changes.get(h.name.replace("-", "_"), h.window)) for h in plan.hosts)
     return replace(plan, id="9" * 64, created_at=plan.created_at + timedelta(days=1), hosts=hosts, replaces=plan.id)
+
+
+def rescheduled(plan: Plan) -> list[Fact]:
+    """Both customers were told of a plan in place of `PLAN`, with which its events go on."""
+    kind = NoticeKind.RESCHEDULED
+    facts = [*sent(kind, "lake", WANG, plan=plan), *sent(kind, "harbour", ADA, GRACE, plan=plan)]
+    return [replace(fact, events=PLAN.id) if isinstance(fact, Queued) else fact for fact in facts]
 
 
 def test_each_window_is_one_invite_with_the_plans_times_in_the_customers_zone() -> None:
@@ -73,10 +99,10 @@ def test_each_window_is_one_invite_with_the_plans_times_in_the_customers_zone() 
 
 def test_a_rescheduled_window_is_the_same_event_with_a_higher_sequence_and_the_cancellation_ends_it() -> None:
     moved = Window(FIRST.start + WEEK, FIRST.end + WEEK)
-    new = later(lake_1=moved)
+    new, known = later(lake_1=moved), before(case(PLAN, *announced()))
     ((_, first),) = told(case(), NoticeKind.ANNOUNCED, "lake")
-    ((_, second),) = told(case(new, before=case()), NoticeKind.RESCHEDULED, "lake")
-    ended = case(new, Aborted(reason="x", by="me"))
+    ((_, second),) = told(case(new, before=known), NoticeKind.RESCHEDULED, "lake")
+    ended = case(new, *rescheduled(new), Aborted(reason="x", by="me"))
     ((method, third),) = told(ended, NoticeKind.CANCELLED, "lake")
     assert (method, third["STATUS"]) == ("CANCEL", "CANCELLED")
     assert first["UID"] == second["UID"] == third["UID"]
@@ -108,7 +134,7 @@ def test_an_invite_says_in_its_own_words_what_happens_when_where_and_whom_to_cal
     for fact in ("东湖赛艇俱乐部的 1 台主机升级到“船坞预订 1.6.0”", "lake-1", "电话：+49 30 1234567"):
         assert fact in str(chinese["DESCRIPTION"])
     assert "您好" not in str(chinese["DESCRIPTION"])
-    ((_, ended),) = told(case(PLAN, Aborted(reason="x", by="me")), NoticeKind.CANCELLED, "lake")
+    ((_, ended),) = told(case(PLAN, *announced(), Aborted(reason="x", by="me")), NoticeKind.CANCELLED, "lake")
     assert (ended["SUMMARY"], "DESCRIPTION" in ended) == (chinese["SUMMARY"], False)
 
 
@@ -120,27 +146,70 @@ def test_a_contact_that_is_listed_twice_is_one_attendee() -> None:
     assert str(event_in(calendars(letter)[0][1])["ATTENDEE"]) == "mailto:wang.fang@lake.example"
 
 
-def test_events_differ_between_windows_customers_and_releases() -> None:
+def test_events_differ_between_windows_customers_and_plans() -> None:
     (_, one), (_, two) = told(case(), NoticeKind.ANNOUNCED)
     ((_, lake),) = told(case(), NoticeKind.ANNOUNCED, "lake")
-    (_, other), _ = told(case(replace(PLAN, version="1.5.0")), NoticeKind.ANNOUNCED)
+    (_, other), _ = told(case(replace(PLAN, id="5" * 64)), NoticeKind.ANNOUNCED)
     assert len({event["UID"] for event in (one, two, lake, other)}) == 4
 
 
 def test_a_new_plan_with_fewer_windows_ends_the_event_that_is_too_many() -> None:
     (_, one), (_, two) = told(case(), NoticeKind.ANNOUNCED)
-    (kept, gone) = told(case(later(harbour_1=SECOND), before=case()), NoticeKind.RESCHEDULED)
+    known = before(case(PLAN, *announced()))
+    (kept, gone) = told(case(later(harbour_1=SECOND), before=known), NoticeKind.RESCHEDULED)
     assert (kept[0], kept[1]["UID"]) == ("REQUEST", one["UID"])
     assert (gone[0], gone[1]["UID"]) == ("CANCEL", two["UID"])
     assert gone[1]["SEQUENCE"] > two["SEQUENCE"]
     assert kept[1]["LOCATION"] == "harbour-1, harbour-2"
 
 
+def only(*names: str, plan: Plan = PLAN, **changes: object) -> Plan:
+    """The plan narrowed to these hosts."""
+    return replace(plan, hosts=tuple(one for one in plan.hosts if one.name in names), **changes)  # type: ignore[arg-type]
+
+
+def test_two_plans_of_one_release_for_hosts_of_one_customer_have_events_of_their_own() -> None:
+    one, two = only("harbour-1", id="1" * 64), only("harbour-2", id="2" * 64)
+    ((_, first),) = told(case(one), NoticeKind.ANNOUNCED)
+    ((_, second),) = told(case(two), NoticeKind.ANNOUNCED)
+    ended = case(one, *sent(NoticeKind.ANNOUNCED, "harbour", ADA, plan=one), Aborted(reason="x", by="me"))
+    ((_, gone),) = told(ended, NoticeKind.CANCELLED)
+    assert first["UID"] == gone["UID"] != second["UID"]
+    assert gone["LOCATION"] == "harbour-1"
+    cancelled = letters_of(ended, [debt_of(ended, NoticeKind.CANCELLED)])[0]
+    for words in (cancelled.subject, cancelled.text, cancelled.html):
+        assert "harbour-1" in words
+        assert "harbour-2" not in words
+
+    whole = replace(PLAN, id="3" * 64, created_at=PLAN.created_at + timedelta(days=1))
+    known = tuple(
+        Before(case(plan, *sent(NoticeKind.ANNOUNCED, "harbour", ADA, plan=plan)), frozenset({plan.hosts[0].name}))
+        for plan in (two, one)
+    )
+    after = told(case(whole, before=known), NoticeKind.RESCHEDULED)
+    assert [method for method, _ in after] == ["REQUEST", "REQUEST", "CANCEL", "CANCEL"]
+    assert {event["UID"] for _, event in after[2:]} == {first["UID"], second["UID"]}
+    assert not {event["UID"] for _, event in after[:2]} & {first["UID"], second["UID"]}
+
+
+def test_a_plan_that_takes_over_one_host_of_two_leaves_the_event_of_the_other_alone() -> None:
+    (_, one), (_, two) = told(case(), NoticeKind.ANNOUNCED)
+    known = (Before(case(PLAN, *announced()), frozenset({"harbour-2"})),)
+    moved = only("harbour-2", plan=later(harbour_2=Window(SECOND.start + WEEK, SECOND.end + WEEK)))
+    (new, gone) = told(case(moved, before=known), NoticeKind.RESCHEDULED)
+    assert (new[0], gone[0], gone[1]["UID"]) == ("REQUEST", "CANCEL", two["UID"])
+    assert new[1]["UID"] not in {one["UID"], two["UID"]}
+    (letter, *_) = letters_of(case(moved, before=known), [debt_of(case(moved, before=known), NoticeKind.RESCHEDULED)])
+    assert "What we announced before for harbour-2 no longer holds" in letter.text
+    assert "What we announced for harbour-1 still holds." in letter.text
+    assert "No longer in the plan" not in letter.text
+
+
 def test_only_windows_with_hosts_that_are_still_ahead_are_cancelled() -> None:
     from adapters.test_letters import ended
 
     (_, _), (_, two) = told(case(), NoticeKind.ANNOUNCED)
-    half = case(PLAN, *ended("harbour-1"), Aborted(reason="x", by="me"))
+    half = case(PLAN, *announced(), *ended("harbour-1"), Aborted(reason="x", by="me"))
     ((_, gone),) = told(half, NoticeKind.CANCELLED)
     assert gone["UID"] == two["UID"]
 

@@ -17,7 +17,10 @@ from adapters.announced_plan import (
     PLAN,
     VENDOR,
     WANG,
+    announced,
+    before,
     case,
+    debt_of,
     letters,
     letters_of,
     writer,
@@ -206,8 +209,8 @@ def test_the_same_plan_makes_the_same_letters_byte_by_byte() -> None:
 
 
 NEWS: dict[NoticeKind, tuple[Fact, ...]] = {
-    NoticeKind.STARTED: (STARTED,),
-    NoticeKind.COMPLETED: tuple(fact for name in ("harbour-1", "harbour-2") for fact in ended(name)),
+    NoticeKind.STARTED: (STARTED, replace(STARTED, host="lake-1")),
+    NoticeKind.COMPLETED: tuple(fact for name in ("harbour-1", "harbour-2", "lake-1") for fact in ended(name)),
     NoticeKind.ROLLED_BACK: (
         *ended("harbour-1", Outcome.ROLLED_BACK, "1.4.2"),
         *ended("harbour-2"),
@@ -219,16 +222,19 @@ NEWS: dict[NoticeKind, tuple[Fact, ...]] = {
 
 def news(kind: NoticeKind, customer: str, *asks: Ask, **more: Any) -> Letter:
     """One letter of that kind, as if it had come to that."""
-    of = case(PLAN, *NEWS.get(kind, ()), **more)
-    (letter, *_) = letters_of(of, [Debt(kind, customer, FLEET.customers[customer].contacts, asks=asks)])
+    known = announced() if kind is NoticeKind.CANCELLED else ()
+    of = case(PLAN, *known, *NEWS.get(kind, ()), **more)
+    debt = debt_of(of, kind, customer) if kind in NEWS else Debt(kind, customer, FLEET.customers[customer].contacts)
+    (letter, *_) = letters_of(of, [replace(debt, asks=asks)])
     return letter
 
 
 @pytest.mark.parametrize("customer", ["harbour", "lake"])
 @pytest.mark.parametrize("kind", sorted(set(NoticeKind) - {NoticeKind.DIGEST, NoticeKind.INCIDENT}))
 def test_every_kind_is_written_in_both_languages_for_the_customer_alone(kind: NoticeKind, customer: str) -> None:
-    before = case(replace(PLAN, id="8" * 64)) if kind is NoticeKind.RESCHEDULED else None
-    letter = news(kind, customer, Ask(What.CONSENT), before=before)
+    old = replace(PLAN, id="8" * 64)
+    known = before(case(old, *announced(old))) if kind is NoticeKind.RESCHEDULED else ()
+    letter = news(kind, customer, Ask(What.CONSENT), before=known)
     other, own = {"harbour": ("lake", "harbour-1"), "lake": ("harbour", "lake-1")}[customer]
     chinese = re.compile(r"[\u4e00-\u9fff]")
     for part in (letter.subject, letter.text, letter.html):
@@ -339,7 +345,8 @@ def test_hosts_that_were_well_and_went_back_with_others_are_not_said_to_have_fai
 
 @pytest.mark.parametrize("kind", sorted(set(NoticeKind) - {NoticeKind.DIGEST, NoticeKind.INCIDENT}))
 def test_no_subject_or_heading_parts_two_chinese_words_with_a_space(kind: NoticeKind) -> None:
-    letter = news(kind, "lake", before=case(replace(PLAN, id="8" * 64)) if kind is NoticeKind.RESCHEDULED else None)
+    old = replace(PLAN, id="8" * 64)
+    letter = news(kind, "lake", before=before(case(old, *announced(old))) if kind is NoticeKind.RESCHEDULED else ())
     apart = r"[\u4e00-\u9fff”“，。：]\ +[\u4e00-\u9fff”“，。：]"
     assert not re.search(apart, letter.subject.replace(" 至 ", ""))
     assert not re.search(apart, letter.text.replace(" 至 ", ""))
@@ -360,22 +367,33 @@ def test_a_host_on_hold_is_not_said_to_wait_for_the_customer_when_the_vendor_may
 
 
 def test_a_plan_that_ended_with_hosts_through_is_not_said_to_be_cancelled_for_them() -> None:
-    of = case(PLAN, *ended("harbour-1"), record.Aborted(reason="x", by="me"))
-    (letter, *_) = letters_of(of, [Debt(NoticeKind.CANCELLED, "harbour", HARBOUR.contacts)])
-    assert letter.subject == "Ended early: Boathouse 1.6.0 at Harbour Rowing Club"
+    of = case(PLAN, *announced(), *ended("harbour-1"), record.Aborted(reason="x", by="me"))
+    (letter, *_) = letters_of(of, [debt_of(of, NoticeKind.CANCELLED)])
+    assert letter.subject == "Ended early: Boathouse 1.6.0 on harbour-2 at Harbour Rowing Club"
     for part in (letter.text, letter.html):
         assert "has ended before it was through" in part
         assert "will not take place" not in part
     assert "harbour-1: runs 1.6.0, checked and healthy" in letter.text
-    assert "The host stays as it is: harbour-2" in letter.text
+    assert "Sun 29 Nov 2026, 02:00 to 04:30 (UTC+01:00, Europe/Berlin): harbour-2" in letter.text
+    assert "This host stays as it is." in letter.text
     assert len(letter.attachments) == 1, "only the window that is still ahead leaves the calendar"
+
+
+def test_a_reminder_names_those_hosts_alone_that_may_still_start() -> None:
+    of = case(PLAN, *announced())
+    debt = Debt(NoticeKind.REMINDER, "harbour", HARBOUR.contacts, coming=("harbour-2",))
+    (letter, *_) = letters_of(of, [debt])
+    assert letter.subject == "Reminder: Boathouse 1.6.0 from Sun 29 Nov 2026, 02:00 (UTC+01:00, Europe/Berlin)"
+    for part in (letter.text, letter.html):
+        assert "harbour-2" in part
+        assert "harbour-1" not in part
 
 
 def test_a_new_plan_does_not_say_that_a_window_stayed_when_it_begins_later_than_was_told() -> None:
     cut = replace(PLAN, id="8" * 64, created_at=PLAN.created_at - timedelta(days=1))
     hosts = tuple(replace(h, window=Window(h.window.start - timedelta(hours=1), h.window.end)) for h in PLAN.hosts)
-    for before, promise in ((replace(cut, hosts=hosts), "The time. Before it was"), (cut, "Nothing for you")):
-        of = case(PLAN, before=case(before))
+    for old, promise in ((replace(cut, hosts=hosts), "The time. Before it was"), (cut, "Nothing for you")):
+        of = case(PLAN, before=before(case(old, *announced(old))))
         (letter, *_) = letters_of(of, [Debt(NoticeKind.RESCHEDULED, "harbour", HARBOUR.contacts)])
         for part in (letter.text, letter.html):
             assert promise in part

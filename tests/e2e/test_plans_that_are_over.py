@@ -55,13 +55,14 @@ def test_nobody_is_promised_a_release_that_is_not_there(make_harbour: MakeHarbou
     harbour = make_harbour("np-1")
     artifact = harbour.releases / "artifacts" / "boathouse-1.5.0.tar"
     well = artifact.read_bytes()
-    artifact.write_bytes(well + b"more")
-    made = harbour.ask("plan", "boathouse", "1.5.0").told
-    assert any("but the release manifest says" in line for line in made["warnings"])
     artifact.unlink()
     planned = harbour.liftlock("plan", "boathouse", "1.5.0")
     assert "warning: " in planned.stderr
     assert "there is no such artifact" in planned.stderr
+    artifact.write_bytes(well + b"more")
+    made = harbour.ask("plan", "boathouse", "1.5.0").told
+    assert any("but the release manifest says" in line for line in made["warnings"])
+    artifact.unlink()
     plan = made["id"][:8]
     assert "there is no such artifact" in harbour.liftlock("notify", plan, code=2).stderr
     assert not list(harbour.mail.glob("*.eml"))

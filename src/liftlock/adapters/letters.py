@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from liftlock.adapters.addresses import one_line, sender_address
-from liftlock.adapters.invites import Inviter
+from liftlock.adapters.change_news import change_news
+from liftlock.adapters.invites import Inviter, appointments, no_longer
 from liftlock.adapters.rendering import render
-from liftlock.difference import What as Changed
-from liftlock.difference import difference
+from liftlock.case import Case, is_ahead
 from liftlock.errors import InputError
 from liftlock.feedback import code_of, links
-from liftlock.model import Catalogue, Contact, Customer, Fleet, NoticeKind, NoticeState, Outcome, Window
-from liftlock.notice import ANNOUNCEMENTS, Attachment, Letter, Share, share
-from liftlock.owed import Case, Debt, is_ahead
+from liftlock.model import Catalogue, Contact, Customer, Fleet, Host, NoticeKind, NoticeState, Outcome, Window
+from liftlock.notice import ANNOUNCEMENTS, Attachment, Letter, Share, share, title_of
+from liftlock.owed import Debt
 from liftlock.records import HostRecord
 from liftlock.settings import Vendor
 from liftlock.wording import printable
@@ -53,17 +54,6 @@ class HostNews:
     wanted: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeNews:
-    """What is new for a customer since the plan before: whether its windows `moved` from those, and what else."""
-
-    moved: bool
-    windows: tuple[Window, ...]
-    added: tuple[str, ...]
-    dropped: tuple[str, ...]
-    other: bool
-
-
 @dataclass(frozen=True)
 class Writer:
     """Writes letters about one plan. `manuals` are by customer, the file that goes with its letters first.
@@ -84,7 +74,7 @@ class Writer:
 
     def letter(self, message_id: str, debt: Debt, contact: Contact) -> Letter:
         """The news for one recipient. Raises InputError for a template that is missing or wrong, a subject that would
-        break out of its header, a zone that nobody knows, and a fleet or catalogue that lacks a part of the plan.
+        break out of its header, a zone that nobody knows, and a catalogue that lacks a part of the plan.
         """
         facts = self.facts(debt) | {"contact": contact}
         base = f"notices/{debt.kind}.{facts['language']}"
@@ -108,7 +98,7 @@ class Writer:
             return self._inside_facts(debt)
         customer = self.case.customers[debt.customer]
         _check_zone(customer)
-        part = share(plan, customer, self.fleet, *self.catalogues)
+        part = self._share(customer, debt)
         manuals = tuple(self.manuals.get(customer.name, ())) if debt.kind in WITH_MANUAL else ()
         hosts, desk = self._news(part), self.vendor.desk(customer.tier)
         code = code_of(self.feedback_key, plan.id, customer.name) if self.feedback_key and desk.email else ""
@@ -130,21 +120,21 @@ class Writer:
             "training": _training(part),
             "consent_missing": customer.name in self.case.asked and customer.name not in self.case.told.consented,
             "held": [name for name, whose in self.case.held.items() if whose == customer.name],
-            "begins": self.case.begins(customer.name) or part.windows[0][0].start,
+            "begins": self._begins(debt) or part.windows[0][0].start,
             "hosts": hosts,
-            "windows": tuple(window for _, window in self._windows_ahead(part)),
+            "coming": [part.label(host) for host in part.hosts if host.planned.name in debt.coming],
+            "off": [part.label(host) for host in part.hosts if host.planned.name in debt.off],
+            "off_windows": _in_windows(part, debt.off),
             "asks": debt.asks,
-            "stopped": self.case.stopped,
             "taken_back": _taken_back(hosts),
-            "change": self._change(part),
+            "change": change_news(self.case, part, self._titles(customer.language)),
         }
 
     def _inside_facts(self, debt: Debt) -> dict[str, Any]:
         plan, records = self.case.plan, [record for hosts in self.case.hosts.values() for record in hosts]
         language = self.vendor.language
         incident = self.case.incidents[debt.number] if debt.kind is NoticeKind.INCIDENT else None
-        titles = {one.product.name: one.product.title for one in self.catalogues}
-        named = {name: titles.get(name, {}).get(language) or titles.get(name, {}).get("en", name) for name in titles}
+        named = self._titles(language)
         causes: dict[str, list[str]] = {}
         for record in records:
             if record.failed and not record.brought_back:
@@ -189,57 +179,53 @@ class Writer:
         well = self.case.taken_back.get(record.host)
         return "brought_back" if well is None else "taken_back" if well else "went_back"
 
-    def _change(self, part: Share) -> ChangeNews | None:
-        """What is new for the customer since the plan before; None when there was none."""
-        if self.case.before is None:
-            return None
-        old, new, name = self.case.before.plan, self.case.plan, part.customer.name
-        old_hosts, new_hosts = (
-            {host.name: host for host in plan.hosts if host.customer == name} for plan in (old, new)
-        )
-        was, now = ({host.machine for host in hosts.values()} for hosts in (old_hosts, new_hosts))
-        other_products = {host.partition("/")[0] for host in old_hosts.keys() ^ new_hosts.keys()} & was & now
-        changes = difference(old, new, {name: part.customer.timezone})
-        theirs = {
-            change.what
-            for change in changes
-            if change.what is Changed.RELEASE or now & {host.partition("/")[0] for host in change.hosts}
-        }
-        # What the difference of plans calls the same window may begin later than the customer was told.
-        moved = any(old_hosts[host].window != new_hosts[host].window for host in old_hosts.keys() & new_hosts.keys())
-        windows = {host.window for host in old_hosts.values()}
-        return ChangeNews(
-            moved=moved,
-            windows=tuple(sorted(windows, key=lambda window: window.start)),
-            added=tuple(sorted(now - was)),
-            dropped=tuple(sorted(was - now)),
-            other=bool(other_products or theirs & {Changed.PATH, Changed.LENGTH, Changed.RELEASE}),
-        )
+    def _titles(self, language: str) -> dict[str, str]:
+        """How a language calls the products, by name."""
+        return {one.product.name: title_of(one.product, language) for one in self.catalogues}
 
-    def _windows_ahead(self, part: Share) -> list[tuple[int, Window]]:
-        """The customer's windows in which hosts are still ahead, each with its number."""
-        ahead = {record.host for record in self.case.hosts[part.customer.name] if is_ahead(record)}
-        return [
-            (number, window)
-            for number, (window, hosts) in enumerate(part.windows, start=1)
-            if any(host.planned.name in ahead for host in hosts)
-        ]
+    def _begins(self, debt: Debt) -> datetime | None:
+        """When the first window opens that is still to come."""
+        coming = [self.case.planned[name].window.start for name in debt.coming]
+        return min(coming, default=self.case.begins(debt.customer))
+
+    def _share(self, customer: Customer, debt: Debt) -> Share:
+        """The customer's part: those hosts of which it hears by this plan, also when the inventory has lost one.
+
+        What promises an upgrade promises it to those alone that may still start.
+        """
+        plan, names = self.case.plan, {record.host for record in self.case.hosts[customer.name]}
+        if debt.kind in WITH_MANUAL and debt.coming:
+            names &= set(debt.coming)
+        hosts = tuple(host for host in plan.hosts if host.name in names)
+        there = {host.name for host in self.fleet.hosts}
+        gone = {host.machine: Host(host.machine, customer.name, "") for host in hosts if host.machine not in there}
+        fleet = replace(self.fleet, hosts=(*self.fleet.hosts, *gone.values()))
+        return share(replace(plan, hosts=hosts), customer, fleet, *self.catalogues)
 
     def _invites(self, debt: Debt, facts: Mapping[str, Any]) -> list[Attachment]:
-        if debt.kind not in {*ANNOUNCEMENTS, NoticeKind.CANCELLED}:
+        """What puts the customer's calendar right: for new dates, and for dates that are off."""
+        if debt.kind not in ANNOUNCEMENTS and debt.off_since is None:
             return []
-        part: Share = facts["share"]
+        case, part = self.case, facts["share"]
         base = f"notices/invite.{facts['language']}"
         title, text = (render(self.templates, f"{base}.{kind}.j2", **facts) for kind in ("subject", "txt"))
         words = (_subject(title.strip()), text)
-        inviter = Inviter(self.case.plan, part.customer, words, sender_address(self.sender))
-        if debt.kind is NoticeKind.CANCELLED:
-            at = self.case.ended or self.case.plan.created_at
-            return [inviter.cancellation(number, window, at) for number, window in self._windows_ahead(part)]
-        change: ChangeNews | None = facts["change"]
-        windows = [(window, ", ".join(map(part.label, hosts))) for window, hosts in part.windows]
-        before = change.windows if change and debt.kind is NoticeKind.RESCHEDULED else ()
-        return inviter.requests(windows, before=before)
+        inviter = Inviter(part.customer, words, sender_address(self.sender))
+        labels = {host.planned.name: part.label(host) for host in part.hosts}
+        if debt.off_since is None:
+            here = appointments(case, debt.customer, labels)
+            return inviter.requests(here, case.plan.created_at, no_longer(case, debt.customer, here))
+        off = appointments(case, debt.customer, {name: labels[name] for name in debt.off})
+        return inviter.cancellations(off, debt.off_since)
+
+
+def _in_windows(part: Share, names: Collection[str]) -> list[tuple[Window, list[str]]]:
+    """The windows of these hosts, each with them."""
+    found = []
+    for window, hosts in part.windows:
+        if there := [part.label(host) for host in hosts if host.planned.name in names]:
+            found.append((window, there))
+    return found
 
 
 def _taken_back(hosts: Sequence[HostNews]) -> list[str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def show_told(told: Told, plan: Plan) -> None:
-    """What became of each letter, and which wait for a person's word."""
+    """What became of each letter, which wait for a person's word, and who cannot be told by this plan."""
     screen = console()
     if told.delivered:
         rows = table("customer", "recipient", "notice", "", "")
@@ -41,6 +41,13 @@ def show_told(told: Told, plan: Plan) -> None:
         screen.print(Text(f"{one.recipient}: {one.kind} {words}", style=BAD), soft_wrap=True)
         settle = f"--settle {identity(one.message_id)[:12]}=sent (or =resend) --reason WHY"
         screen.print(f"  liftlock notify {plan.id[:8]} {settle}", soft_wrap=True)
+    for later in told.gave_way_to:
+        screen.print(f"a later plan stands in for it: liftlock notify {later[:8]}", soft_wrap=True)
+    if told.too_late:
+        who = ", ".join(told.too_late)
+        words = f"{who}: not told, it is too late to keep the lead time of plan {plan.id[:8]}; plan again:"
+        screen.print(Text(words, style=BAD), soft_wrap=True)
+        screen.print(f"  {plan.command}", soft_wrap=True)
 
 
 def show_loop(told: Told | str, plan: Plan) -> None:

@@ -12,11 +12,12 @@ from liftlock.adapters import files
 from liftlock.app.cases import open_case
 from liftlock.app.telling import manuals_of, writer, written
 from liftlock.app.workspace import Workspace
+from liftlock.case import Before, Case
 from liftlock.ledger import Entry, Fact, Planned
 from liftlock.model import Action, Contact, NoticeKind, NoticeState, Outcome, Plan, PlannedHost, Window
 from liftlock.notice import Letter, contacts
 from liftlock.outbox import Dispatch, message_id, sort_out
-from liftlock.owed import Ask, Case, Debt, What, addressed, owed
+from liftlock.owed import Ask, Debt, What, addressed, owed
 from liftlock.plan_document import to_document
 
 _INSIDE = frozenset({NoticeKind.DIGEST, NoticeKind.INCIDENT})
@@ -71,7 +72,8 @@ def _index(workspace: Workspace, plan: Plan, pages: list[tuple[str, Letter, Path
 
 def _samples(workspace: Workspace, case: Case) -> Iterator[Letter]:
     """One letter of each kind in each language that the plan's customers speak, as if things had gone so."""
-    speakers = {case.customers[name].language: name for name in reversed(case.hosts)}
+    there = [name for name in reversed(case.hosts) if name in case.customers]
+    speakers = {case.customers[name].language: name for name in there}
     manuals = manuals_of(workspace, case.plan, speakers.values())
     for kind in NoticeKind:
         for customer in [""] if kind in _INSIDE else speakers.values():
@@ -84,14 +86,17 @@ def _samples(workspace: Workspace, case: Case) -> Iterator[Letter]:
 def _debt(case: Case, kind: NoticeKind, customer: str) -> Debt:
     if not customer:
         return Debt(kind, "", case.managers or (_NOBODY,), letters=tuple(_deliveries(case)))
-    first = next(host.name for host in case.plan.hosts if host.customer == customer)
+    first, *_ = hosts = [host.name for host in case.plan.hosts if host.customer == customer]
     asks = (
         Ask(What.GATE, first, "test_disk_space: 1.2 GB free, 4 GB needed"),
         Ask(What.UNREACHABLE, first),
         Ask(What.CONSENT),
         Ask(What.HELD, first),
     )
-    return Debt(kind, customer, contacts(case.customers[customer]), asks=asks)
+    debt = Debt(kind, customer, contacts(case.customers[customer]), asks=asks)
+    if kind is NoticeKind.CANCELLED:
+        return replace(debt, off=tuple(hosts), off_since=case.plan.created_at)
+    return replace(debt, coming=tuple(record.host for record in case.ahead(customer)))
 
 
 def _deliveries(case: Case) -> Iterator[Dispatch]:
@@ -119,7 +124,10 @@ def _imagine(case: Case, kind: NoticeKind, customer: str) -> Case:
         case NoticeKind.CANCELLED:
             return _with(case, record.Aborted(reason="", by=""))
         case NoticeKind.RESCHEDULED:
-            return replace(_with(case), before=_with(replace(case, plan=_earlier(case.plan))))
+            earlier = replace(case, plan=_earlier(case.plan))
+            known = _with(earlier, *(fact for name in case.hosts for fact in _announced(earlier, name)))
+            before = Before(known, frozenset(host.name for host in case.plan.hosts))
+            return replace(_with(case), before=(before,))
     return _with(case)
 
 
@@ -128,7 +136,16 @@ def _with(case: Case, *facts: Fact) -> Case:
     plan, at = case.plan, case.plan.created_at
     all_facts: list[Fact] = [Planned(document=to_document(plan)), *facts]
     entries = tuple(Entry(seq, at, plan.id, fact, "", "") for seq, fact in enumerate(all_facts, start=1))
-    return replace(case, entries=entries, before=None, after=None)
+    return replace(case, entries=entries, before=(), heirs={})
+
+
+def _announced(case: Case, customer: str) -> Iterator[Fact]:
+    kind, sent = NoticeKind.ANNOUNCED, NoticeState.SENT
+    for contact in contacts(case.customers[customer]):
+        message = message_id(case.plan.id, customer, kind, contact.recipient)
+        yield record.Delivered(
+            message_id=message, customer=customer, kind=kind, recipient=contact.recipient, state=sent
+        )
 
 
 def _started(host: PlannedHost) -> Fact:

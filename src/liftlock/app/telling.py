@@ -15,12 +15,13 @@ from liftlock.app.ended import refuse_over
 from liftlock.app.rolling import ensure_recorded
 from liftlock.app.workspace import Workspace, operator
 from liftlock.approval import approvals
+from liftlock.case import Case
 from liftlock.errors import InputError, LiftlockError, LockedError, RefusedError
 from liftlock.ledger import Consented, Delivered, Entry, Fact, Queued, Sending, Settled
 from liftlock.model import Contact, NoticeKind, NoticeState, Plan
 from liftlock.notice import ANNOUNCEMENTS, Attachment, Letter
 from liftlock.outbox import Dispatch, find, identity, sort_out
-from liftlock.owed import Case, Debt, addressed, digests, owed
+from liftlock.owed import Debt, addressed, digests, owed, too_late
 from liftlock.ports import Mailer
 from liftlock.settings import Ambiguous
 
@@ -40,18 +41,21 @@ _NAME_LENGTH = 200
 class Told:
     """What became of letters in this run, and of those that are owed and were not sent in it.
 
-    `ambiguous` may or may not have arrived, `refused` are dead letters: both wait for a person's word.
+    `ambiguous` may or may not have arrived, `refused` are dead letters: both wait for a person's word. `too_late` are
+    the customers that cannot be told of the plan any more, `gave_way_to` the ids of plans that hosts of it go by.
     """
 
     delivered: tuple[Delivered, ...] = ()
     already_sent: int = 0
     ambiguous: tuple[Dispatch, ...] = ()
     refused: tuple[Dispatch, ...] = ()
+    too_late: tuple[str, ...] = ()
+    gave_way_to: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
-        """Whether every letter that is owed by now has been sent."""
-        waiting = (*self.ambiguous, *self.refused)
+        """Whether every letter that is owed by now has been sent, and nobody is told too late."""
+        waiting = (*self.ambiguous, *self.refused, *self.too_late)
         return not waiting and all(letter.state is NoticeState.SENT for letter in self.delivered)
 
     def __add__(self, other: Told) -> Told:
@@ -60,6 +64,8 @@ class Told:
             self.already_sent + other.already_sent,
             self.ambiguous + other.ambiguous,
             self.refused + other.refused,
+            self.too_late + other.too_late,
+            self.gave_way_to + other.gave_way_to,
         )
 
 
@@ -86,6 +92,9 @@ def notify(
         now, remind_before = workspace.clock.now(), workspace.settings.notices.remind_before
         debts = [debt for debt in owed(case, now, remind_before) if debt.kind in kinds]
         told = _send(workspace, case, debts, ledger)
+        if NoticeKind.ANNOUNCED in kinds:
+            later = dict.fromkeys(heir.id for heir in case.heirs.values())
+            told += Told(too_late=tuple(too_late(case, now)), gave_way_to=tuple(later))
         case = open_case(workspace, plan, ledger)
         return told + _send(workspace, case, digests(case), ledger)
 
@@ -140,15 +149,15 @@ def consent(workspace: Workspace, plan: Plan, customer: str, by: str) -> bool:
 def with_news(workspace: Workspace, plan: Plan, ledger: SqlLedger, *facts: Fact) -> list[Fact]:
     """The facts of a decision, and the outbox rows of what customers are to be told of it, to be written together.
 
-    That is `cancelled` where the plan ends, and `rescheduled` where it stands in for another. The decision alone
-    where that cannot be told now: what is owed is worked out again when letters are sent.
+    That is what calls dates off where the plan ends, and `rescheduled` where it stands in for another. The decision
+    alone where that cannot be told now: what is owed is worked out again when letters are sent.
     """
     last, now = sum(1 for _ in ledger.entries(plan.id)), workspace.clock.now()
     about_to_be = [Entry(last + n, now, plan.id, fact, "", "") for n, fact in enumerate(facts, start=1)]
     try:
         case = open_case(workspace, plan, ledger, *about_to_be)
         debts = owed(case, now, workspace.settings.notices.remind_before)
-        theirs = [debt for debt in debts if debt.kind in {NoticeKind.CANCELLED, NoticeKind.RESCHEDULED}]
+        theirs = [debt for debt in debts if debt.off or debt.kind is NoticeKind.RESCHEDULED]
         return [*facts, *_rows(case, addressed(case, theirs, _domain(workspace)))]
     except LiftlockError:
         return list(facts)
@@ -183,7 +192,8 @@ def _send(workspace: Workspace, case: Case, debts: Sequence[Debt], ledger: SqlLe
     if new := _rows(case, to_send):
         ledger.append_all(case.plan.id, new, workspace.clock.now())
     delivered = []
-    for delivery in mailer.send(_begun(workspace, case.plan, letters, ledger)) if mailer else ():
+    begun = _begun(workspace, case, letters, {message: debt for message, (debt, _) in to_send.items()}, ledger)
+    for delivery in mailer.send(begun) if mailer else ():
         debt, contact = found[delivery.message_id]
         fact = Delivered(
             message_id=delivery.message_id,
@@ -203,10 +213,15 @@ def _send(workspace: Workspace, case: Case, debts: Sequence[Debt], ledger: SqlLe
     )
 
 
-def _begun(workspace: Workspace, plan: Plan, letters: Iterable[Letter], ledger: SqlLedger) -> Iterator[Letter]:
-    """The letters one by one, each recorded as being sent before its conversation begins."""
+def _begun(
+    workspace: Workspace, case: Case, letters: Iterable[Letter], debts: Mapping[str, Debt], ledger: SqlLedger
+) -> Iterator[Letter]:
+    """The letters one by one, each recorded as being sent before its conversation begins, with what it tells."""
+    as_of = case.entries[-1].seq
     for letter in letters:
-        ledger.append(plan.id, Sending(message_id=letter.message_id), workspace.clock.now())
+        calls_off = letter.customer if debts[letter.message_id].off else ""
+        fact = Sending(message_id=letter.message_id, as_of=as_of, calls_off=calls_off)
+        ledger.append(case.plan.id, fact, workspace.clock.now())
         yield letter
 
 
@@ -250,10 +265,22 @@ def manuals_of(workspace: Workspace, plan: Plan, wanted: Collection[str]) -> dic
 
 def _rows(case: Case, found: Mapping[str, tuple[Debt, Contact]]) -> list[Queued]:
     return [
-        Queued(message_id=message, customer=debt.customer, kind=debt.kind, recipient=contact.recipient)
+        Queued(
+            message_id=message,
+            customer=debt.customer,
+            kind=debt.kind,
+            recipient=contact.recipient,
+            events=_events(case, debt),
+        )
         for message, (debt, contact) in found.items()
         if identity(message) not in case.letters
     ]
+
+
+def _events(case: Case, debt: Debt) -> str:
+    """The plan whose events the letter's invites go on with, where it is another."""
+    events = case.events(debt.customer) if debt.kind in ANNOUNCEMENTS else case.plan.id
+    return "" if events == case.plan.id else events
 
 
 def _settlements(case: Case, settle: Mapping[str, str], reason: str) -> list[Settled]:

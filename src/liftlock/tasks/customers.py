@@ -32,7 +32,7 @@ def notify(
     """
     Send customers all that they are owed by now about this plan, each thing once, in their language.
 
-    Exit 0 when all is sent, 3 when a letter is not. Example: liftlock notify 3fa9c1d2
+    Exit 0 when all is sent, 3 when a letter is not, or it is too late for a customer. Example: liftlock notify 3fa9c1d2
     """
     from liftlock.adapters.terminal_letters import show_told
     from liftlock.app import telling
@@ -115,7 +115,8 @@ def tell(workspace: Any, plan: Any, *, notify: bool, as_json: bool, before: Any 
 
 def told_document(told: Any) -> dict[str, Any]:
     """What became of letters, as plain values; `trouble` says why nobody could be told, else it is empty."""
+    from liftlock.app.telling import Told
+
     if isinstance(told, str):
-        nothing = {"complete": False, "delivered": [], "already_sent": 0, "ambiguous": [], "refused": []}
-        return {**nothing, "trouble": told}
+        return {**told_document(Told()), "complete": False, "trouble": told}
     return {"complete": told.complete, **asdict(told), "trouble": ""}
