@@ -46,6 +46,7 @@ class Attempts:
     clock: Clock
     settled: Callable[[str, str], GateResult]
     stop: Event
+    phase_limit: timedelta
 
     def __post_init__(self) -> None:
         self._planned = {host.name: host for host in self.plan.hosts}
@@ -167,9 +168,15 @@ class Attempts:
         return outcome.after_roll_back(name, ticket.attempt, origin, answer, why)
 
     def look_until_known(self, progress: Progress, name: str) -> Fact | None:
-        """Look at a lost host until it tells what happened, as long as the policy says; None when interrupted."""
+        """Look at a lost host until it tells what happened; None when interrupted.
+
+        One that does not answer is given up when the policy says, counted from its last answer; one on which a phase
+        still works, when no phase may take longer.
+        """
         planned, part = self._planned[name], progress.host(name)
-        deadline = self.clock.now() + self.plan.policy.reconcile_within + self._may_go_back_within(name)
+        patience = self.plan.policy.reconcile_within + self._may_go_back_within(name)
+        deadline = self.clock.now() + patience
+        latest = self.clock.now() + self.phase_limit
         # Found upgraded, it is confirmed in the same breath: it would go back by itself otherwise.
         ticket, forward = Ticket(self.plan.id, part.attempt, 0), part.action is Action.UPGRADE
         while True:
@@ -180,8 +187,18 @@ class Attempts:
                 fact, unseen = None, error
             else:
                 unseen = LinkLostError("a phase still runs there")
+                if seen.busy and self.clock.now() < latest:
+                    deadline = self.clock.now() + patience
             if fact is not None or self.stop.is_set():
                 return fact
             if self.clock.now() >= deadline:
                 return outcome.never_seen_again(planned, part, unseen)
             self.clock.sleep(LOOK_AGAIN)
+
+    def lost_since(self, progress: Progress, name: str) -> Fact | None:
+        """The fact for an upgraded host that does not answer any more; None when it does."""
+        try:
+            self._look(name)
+        except HostError as error:
+            return outcome.after_error(name, progress.host(name).attempt, error, touched=True)
+        return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from threading import Event
 
@@ -59,7 +59,8 @@ class Engine:
     `on_entry` is called after every fact that is recorded, here or by others, with the progress it led to. Set `stop`
     to finish the hosts in hand and start no others. A `patient` engine waits for windows to open and for whoever
     paused it, and says so through `on_pause`. `settled` runs the gate of that name on a host between two hops, `judge`
-    the gate suites on hosts by the plan's names, results in the same order.
+    the gate suites on hosts by the plan's names, results in the same order. No phase on a host takes longer than
+    `phase_limit`.
     """
 
     plan: Plan
@@ -76,12 +77,20 @@ class Engine:
     settled: Callable[[str, str], GateResult] = lambda name, _gate: GateResult(name, Verdict.PASSED)
     stop: Event = field(default_factory=Event)
     patient: bool = False
+    phase_limit: timedelta = timedelta(minutes=30)
 
     def __post_init__(self) -> None:
         self._recorder = Recorder(self.plan, self.store, self.clock, self._told)
         self._in_hand: dict[str, Future[Sequence[Fact]]] = {}
         self._attempts = Attempts(
-            self.plan, self.releases, self.hosts, self.transports, self.clock, self.settled, self.stop
+            self.plan,
+            self.releases,
+            self.hosts,
+            self.transports,
+            self.clock,
+            self.settled,
+            self.stop,
+            self.phase_limit,
         )
 
     @property
@@ -214,12 +223,21 @@ class Engine:
         return outcome.after_gates_back(fact, judged, self.judge([fact.host])[0], waived=waived)
 
     def _judge(self, names: Sequence[str]) -> None:
-        judging = self._pool.submit(self.judge, names)
+        judging = self._pool.submit(self._judged, names)
         while not judging.done():
             wait([judging], timeout=NEWS_EVERY)
             self._recorder.catch_up()
-        for name, result in zip(names, judging.result(), strict=True):
-            self._settle(outcome.after_gates(name, self.progress.verdicts.get(name), result))
+        for facts in judging.result():
+            self._settle(facts)
+
+    def _judged(self, names: Sequence[str]) -> list[Sequence[Fact]]:
+        """What the gates' second look proves of each host; where they could not be run, perhaps that it is lost."""
+        progress = self.progress
+        proven: list[Sequence[Fact]] = []
+        for name, result in zip(names, self.judge(names), strict=True):
+            lost = self._attempts.lost_since(progress, name) if result.verdict is Verdict.ERROR else None
+            proven.append([lost] if lost else outcome.after_gates(name, progress.verdicts.get(name), result))
+        return proven
 
     def _collect(self) -> None:
         """Wait for the next hosts to end, not for ever, and record what they have proven."""

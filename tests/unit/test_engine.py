@@ -523,6 +523,30 @@ def test_a_host_busy_with_a_phase_is_looked_at_until_it_is_done():
     assert len(looks) > 4
 
 
+def test_a_host_on_which_a_phase_still_works_is_waited_for_longer_than_one_that_does_not_answer():
+    brief = policy(reconcile_within=timedelta(seconds=3))
+    rollout = Rollout(plan_of((2,), brief), w1h0=MemoryHost(OLD, drops=["after"]))
+    as_it_is, done = rollout.hosts.probe, START + timedelta(minutes=20)
+
+    def probe(host: Host) -> Observation:
+        return replace(as_it_is(host), busy=host.name == "w1h0" and rollout.clock.now() < done)
+
+    rollout.hosts.probe = probe
+    assert rollout.run() == (Done(), ExitCode.DONE)
+    assert rollout.clock.now() >= done
+
+
+def test_a_host_whose_phase_never_ends_is_given_up_when_no_phase_may_take_longer():
+    rollout = Rollout(plan_of((1,)), w1h0=MemoryHost(OLD, drops=["after"]))
+    as_it_is = rollout.hosts.probe
+    rollout.hosts.probe = lambda host: replace(as_it_is(host), busy=True)
+    last, code = rollout.run()
+    assert (type(last), code) == (Halt, ExitCode.NEEDS_A_PERSON)
+    assert rollout.outcome("w1h0") is Outcome.UNREACHABLE
+    limit = rollout.engine().phase_limit
+    assert limit <= rollout.clock.now() - START <= limit + timedelta(minutes=2)
+
+
 def test_a_host_lost_in_the_bake_and_seen_again_succeeds_and_one_that_stays_away_does_not():
     rollout = Rollout(plan_of((2,), policy(max_failures=9, reconcile_within=timedelta(seconds=3))))
     away: set[str] = set()

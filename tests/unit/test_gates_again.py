@@ -10,9 +10,10 @@ import pytest
 
 from liftlock import ledger
 from liftlock.engine import Engine
+from liftlock.errors import ExitCode
 from liftlock.gate import Finding, blamed, judge
 from liftlock.model import GateResult, Occasion, Outcome, Policy, ReleaseKind, Verdict
-from liftlock.rollout import Done, Halt, Pause, Step
+from liftlock.rollout import Done, Halt, Pause, Step, exit_code
 from world import (
     START,
     MemoryClock,
@@ -129,6 +130,25 @@ def test_gates_that_cannot_be_measured_pause_and_are_asked_again_by_the_next_con
     paused = rollout.run()
     assert paused == Pause(None, "w1h0 is upgraded, and its gates tell nothing: error: pytest was ended by signal 9")
     assert rollout.world["w1h0"].version == "1.5.0", "nobody knows that anything is wrong with it"
+    assert isinstance(rollout.run(), Done)
+    assert rollout.end()[0] is Outcome.SUCCEEDED
+
+
+def test_an_upgraded_host_that_the_gates_cannot_reach_is_lost_and_looked_for() -> None:
+    rollout = Gated(FINE)
+    judge_as_told = rollout.judge
+
+    def judge_one_that_goes_down(names: Sequence[str]) -> list[GateResult]:
+        if rollout.world["w1h0"].down:
+            return [replace(BROKEN, host=name) for name in names]
+        rollout.world["w1h0"].down = True
+        return judge_one_that_goes_down(names)
+
+    rollout.judge = judge_one_that_goes_down  # type: ignore[method-assign]
+    last = rollout.run()
+    assert rollout.end()[0] is Outcome.UNREACHABLE
+    assert exit_code(rollout.plan, rollout.engine.progress, last) is ExitCode.NEEDS_A_PERSON
+    rollout.world["w1h0"].down, rollout.judge = False, judge_as_told  # type: ignore[method-assign]
     assert isinstance(rollout.run(), Done)
     assert rollout.end()[0] is Outcome.SUCCEEDED
 

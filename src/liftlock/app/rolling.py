@@ -201,6 +201,7 @@ def _engine(workspace: Workspace, plan: Plan, ledger: LedgerStore, watcher: Watc
         judge=lambda names: run_suites(workspace, plan, catalogues, names),
         on_entry=watcher,
         stop=workspace.clock.interrupt,
+        phase_limit=workspace.settings.ssh.phase_timeout,
     )
 
 
