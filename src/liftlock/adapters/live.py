@@ -7,7 +7,7 @@ more than the rollout itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -95,9 +95,7 @@ def _ended(fact: ledger.Ended) -> Text:
 
 def _say(screen: Console, entry: Entry, progress: Progress) -> None:
     text = line(entry, progress)
-    if text is None:
-        return
-    with suppress(OSError):  # a full disk, or a pipe that nobody reads any more, is no reason to stop a rollout
+    if text is not None:
         screen.print(Text(f"{entry.at:%H:%M:%S} ", style="dim") + text, soft_wrap=True)
 
 

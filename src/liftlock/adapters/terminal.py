@@ -42,6 +42,13 @@ WIDE = 200
 
 
 class _Screen(Console):
+    def print(self, *objects: Any, **how: Any) -> None:
+        """Print; where the disk behind standard output is full, the task goes on unseen, too."""
+        try:
+            super().print(*objects, **how)
+        except OSError:
+            self.on_broken_pipe()
+
     def on_broken_pipe(self) -> None:
         """A reader that has seen enough ends nothing: the task goes on unseen and has its own exit code."""
         self.quiet = True
