@@ -5,7 +5,7 @@ The rules stand in `liftlock.path`; this is what follows from each of them befor
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from liftlock.condition import Facts, UndecidedError, holds
@@ -20,8 +20,9 @@ NAMED = 3
 class Ground:
     """Where a path may go: its two ends, the releases it may use (newest first), and what it must not pass by.
 
-    `entries` are the versions at which stops are taken, each with the stops that demand it, newest first; `blocks` are
-    those that hold on this host, by version.
+    `entries` are the versions at which stops are taken, each with the stops that demand it, newest first;
+    `older_patches` are the other versions of their lines that come before them. `blocks` are those that hold on this
+    host, by version.
     """
 
     observed: str
@@ -29,6 +30,7 @@ class Ground:
     facts: Facts
     steps: tuple[Release, ...]
     entries: Mapping[str, Sequence[Release]]
+    older_patches: frozenset[str]
     blocks: Mapping[str, Sequence[BlockedEdge]]
 
 
@@ -45,12 +47,15 @@ def survey(catalogue: Catalogue, observed: str, goal: Release, facts: Facts) -> 
         if stop.stop and _applies(stop, stop.stop_when, facts):
             entries.setdefault(_entry(stop, ahead, goal).version, []).append(stop)
     steps = tuple(r for r in ahead if r is goal or r.version in entries or not parsed(r.version).is_prerelease)
-    return Ground(observed, goal, facts, steps, entries, {step.version: _blocks(step, facts) for step in steps})
+    blocks = {step.version: _blocks(step, facts) for step in steps}
+    return Ground(observed, goal, facts, steps, entries, _older_patches(steps, entries), blocks)
 
 
 def survey_downwards(observed: str, goal: Release, facts: Facts) -> Ground:
     """The ground of a downgrade: the wanted release alone, whose `requires` is about upgrades. Raises as `survey`."""
-    return Ground(observed, replace(goal, requires=""), facts, (goal,), {}, {goal.version: _blocks(goal, facts)})
+    return Ground(
+        observed, replace(goal, requires=""), facts, (goal,), {}, frozenset(), {goal.version: _blocks(goal, facts)}
+    )
 
 
 def in_front(ground: Ground, here: str) -> Sequence[Release]:
@@ -88,6 +93,17 @@ def _entry(stop: Release, ahead: Sequence[Release], goal: Release) -> Release:
     """The release at which a stop is taken: the newest one of its line that may be on the way."""
     newer = (release for release in ahead[: ahead.index(stop)] if line(release.version) == line(stop.version))
     return next((r for r in newer if r is goal or not parsed(r.version).is_prerelease), stop)
+
+
+def _older_patches(steps: Sequence[Release], entries: Collection[str]) -> frozenset[str]:
+    older: set[str] = set()
+    stops_ahead = set()
+    for version in (step.version for step in steps):
+        if version in entries:
+            stops_ahead.add(line(version))
+        elif line(version) in stops_ahead:
+            older.add(version)
+    return frozenset(older)
 
 
 def _blocks(release: Release, facts: Facts) -> tuple[BlockedEdge, ...]:

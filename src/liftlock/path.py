@@ -7,21 +7,24 @@ The rules; versions are ordered and matched by the policy of `liftlock.version`:
 2. A release's `requires` is judged against the version that the host has before that hop.
 3. A hop is never taken where the release blocks it: the version before the hop is in a block's `from`, and the block's
    condition, if it has one, holds on the host.
-4. A stop newer than the observed version, whose condition, if it has one, holds on the host, is never passed by: its
-   line (`X.Y`) is entered at the newest release of that line that is not newer than the wanted one, and no other.
+4. The path takes every applicable stop between the observed and the wanted version, at the newest patch of that stop's
+   line, and otherwise as few hops as possible; ties are broken the same way every time (6). A stop applies when its
+   condition, if it has one, holds on the host; a line is `X.Y`, and its newest patch is not newer than what is wanted.
 5. A pre-release is on a path only as the wanted release, or as a stop that has no final release after it in its line. A
    candidate only as the wanted release or, when that is a candidate itself, on the way to it within the same line.
    What is not offered in this way is no stop either.
-6. The path with the fewest hops wins; among those, the one whose earliest differing hop is newer.
+6. Among the paths with the fewest hops, the one wins that stands least often on older patches of a stop's line: they
+   are for what needs them, such as a newest patch 1.4.3 with `requires: ">=1.4.0"` in the line of the stop 1.4.0.
+   Among those, the one whose earliest differing hop is newer.
 
 When the facts of a host give a condition on the way no answer there is no path: a guess would not be safe.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from itertools import pairwise
 from types import MappingProxyType
 
@@ -125,15 +128,20 @@ def _downgrade(observed: str, goal: Release, facts: Facts, *, asked_for: bool) -
 
 
 def _search(ground: Ground) -> dict[str, str]:
-    """Breadth first, newest first, up to the goal: each version reached, with the version before it."""
-    came_from = {ground.observed: ""}
-    queue = deque([ground.observed])
+    """The best way first (rule 6), up to the goal: each version reached, with the version before it."""
+    rank = {release.version: newer for newer, release in enumerate(ground.steps)}
+    came_from: dict[str, str] = {}
+    queue: list[tuple[int, int, tuple[int, ...], str, str]] = [(0, 0, (), ground.observed, "")]
     while queue and ground.goal.version not in came_from:
-        here = queue.popleft()
+        hops, older, ranks, here, before = heappop(queue)
+        if here in came_from:
+            continue
+        came_from[here] = before
         for release in in_front(ground, here):
-            if release.version not in came_from and not bar(ground, here, release):
-                came_from[release.version] = here
-                queue.append(release.version)
+            there = release.version
+            if there not in came_from and not bar(ground, here, release):
+                way = (*ranks, rank[there])
+                heappush(queue, (hops + 1, older + (there in ground.older_patches), way, there, here))
     return came_from
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -102,10 +102,21 @@ def entry_of(stop: Release, catalogue: Catalogue, wanted: Version) -> str:
 
 
 def lawful_routes(catalogue: Catalogue, observed: str, wanted: str) -> Iterator[list[str]]:
-    """Every lawful route, the best first: by number of hops, then newest first."""
+    """Every lawful route, the best first: fewest hops, fewest older patches of a stop's line, newest first."""
     between = [one.version for one in catalogue.releases if Version(observed) < Version(one.version) < Version(wanted)]
+    stops = {
+        entry_of(one, catalogue, Version(wanted)) for one in catalogue.releases if one.stop and one.version in between
+    }
+
+    def older_patches(route: Iterable[str]) -> int:
+        return sum(
+            any(Version(one).release[:2] == stop.release[:2] and Version(one) < stop for stop in map(Version, stops))
+            for one in {*route} - stops
+        )
+
     for count in range(len(between) + 1):
-        for middle in sorted(combinations(between, count), key=lambda route: [*map(Version, route)], reverse=True):
+        newest_first = sorted(combinations(between, count), key=lambda route: [*map(Version, route)], reverse=True)
+        for middle in sorted(newest_first, key=older_patches):
             route = [observed, *middle, wanted]
             if lawful(catalogue, route):
                 yield route

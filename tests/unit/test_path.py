@@ -54,6 +54,18 @@ def test_a_stop_is_taken_at_the_newest_patch_of_its_line() -> None:
     assert [to for to, _ in steps(offered, "1.4.0", "1.6.0")] == ["1.5.0", "1.6.0"]
 
 
+def test_an_older_patch_of_a_stops_line_is_taken_only_where_no_way_as_short_goes_round_it() -> None:
+    stop = release("1.4.0", stop=True)
+    round_it = catalogue(release("1.2.5"), stop, release("1.4.3", ">=1.2"), release("2.0.0", ">=1.4.3"))
+    assert steps(round_it, "1.0.0", "2.0.0") == [
+        ("1.2.5", "1.4.3 requires >=1.2"),
+        ("1.4.3", "required stop 1.4.0, at its newest patch"),
+        ("2.0.0", "wanted release"),
+    ]
+    through = catalogue(release("1.2.5"), stop, release("1.4.3", ">=1.4.0"), release("2.0.0", ">=1.4.3"))
+    assert [to for to, _ in steps(through, "1.0.0", "2.0.0")] == ["1.4.0", "1.4.3", "2.0.0"]
+
+
 def test_a_stop_in_the_line_of_the_wanted_release_is_met_by_the_wanted_release() -> None:
     offered = catalogue(release("1.4.0", stop=True), release("1.4.2"), release("1.4.9"))
     assert steps(offered, "1.3.0", "1.4.2") == [("1.4.2", "wanted release")]
