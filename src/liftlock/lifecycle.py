@@ -2,6 +2,7 @@
 
 * What a host runs is the latest thing known: a look just now, else what the ledger saw last (the end of an
   attempt, a switch, the look that a plan was made from), else the inventory's word; which of them is told.
+* A host of which no version is known is told as unknown, with the reason: nothing is said for it.
 * A version belongs to the longest support line that begins it (`1.4` is every 1.4.x, `1` every 1.x). A version
   that no line of its product covers is *undeclared*, where the product declares lines at all.
 * A security release is open while a host has an older version, unless that host already has a security release
@@ -54,6 +55,17 @@ class Installed:
 
 
 @dataclass(frozen=True, slots=True)
+class Unknown:
+    """One product on one host of which no version is known, and why; no product where nobody says what runs there."""
+
+    fleet: str
+    customer: str
+    host: str
+    product: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ageing:
     """The hosts of a customer on one version that is past its support, near its end, or of no declared line.
 
@@ -86,10 +98,15 @@ class OpenSecurity:
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
-    """The whole account; `unorderable` are hosts whose version cannot be compared, `silent` products without lines."""
+    """The whole account of the `hosts` installations whose version is known.
+
+    `unknown` are those of which none is, `unorderable` those whose version cannot be compared; `silent` are products
+    without support lines.
+    """
 
     ageing: tuple[Ageing, ...]
     security: tuple[OpenSecurity, ...]
+    unknown: tuple[Unknown, ...]
     unorderable: tuple[Installed, ...]
     silent: tuple[str, ...]
     hosts: int
@@ -123,21 +140,25 @@ def known_version(
     expected: str | None,
     recorded: Mapping[tuple[str, str, str], tuple[str, datetime]],
     look: Observation | None,
-) -> Installed | None:
-    """What is known of a product on a host (`place` is fleet, product, host); None when nothing is."""
+) -> Installed | Unknown:
+    """What is known of a product on a host (`place` is fleet, product, host), or why nothing is."""
     fleet, product, host = place
     if look is not None and look.installed:
         return Installed(fleet, customer, host, product, look.installed, Source.LOOK, look.at)
     if place in recorded:
         version, at = recorded[place]
         return Installed(fleet, customer, host, product, version, Source.LEDGER, at)
-    return Installed(fleet, customer, host, product, expected, Source.INVENTORY) if expected else None
+    if expected:
+        return Installed(fleet, customer, host, product, expected, Source.INVENTORY)
+    looked = (look.detail or look.cause or "nothing is installed there") if look else "not looked at"
+    return Unknown(fleet, customer, host, product, f"{looked}; not on record, no expected_version")
 
 
 def review(
-    installed: Collection[Installed], catalogues: Iterable[Catalogue], today: date, near: timedelta
+    found: Collection[Installed | Unknown], catalogues: Iterable[Catalogue], today: date, near: timedelta
 ) -> Lifecycle:
-    """The account of all that is installed, by the catalogues of its products."""
+    """The account of all that is installed, as far as it was found out, by the catalogues of its products."""
+    installed = [one for one in found if isinstance(one, Installed)]
     by_product: dict[str, list[Installed]] = defaultdict(list)
     unorderable: list[Installed] = []
     for one in installed:
@@ -154,6 +175,7 @@ def review(
     return Lifecycle(
         ageing=tuple(sorted(ageing, key=lambda one: (one.ends is None, one.ends, one.customer, one.product))),
         security=tuple(sorted(security, key=lambda one: -(one.days_since or 0))),
+        unknown=tuple(one for one in found if isinstance(one, Unknown)),
         unorderable=tuple(unorderable),
         silent=tuple(silent),
         hosts=len(installed),

@@ -17,7 +17,7 @@ from liftlock.adapters.terminal_plans import (
 from liftlock.app.changing import Agreed, MadeAgain
 from liftlock.approval import Approval
 from liftlock.difference import difference
-from liftlock.lifecycle import Installed, Source, review
+from liftlock.lifecycle import Installed, Source, Unknown, review
 from liftlock.maintenance import make_calendar
 from liftlock.model import Artifact, Catalogue, Health, Product, Release, ReleaseKind, SupportLine
 
@@ -115,5 +115,32 @@ def test_the_lifecycle_says_what_ended_what_lacks_a_fix_and_how_that_is_known(pr
         "8 installations: 1 by the inventory's word, 5 as the ledger saw last, 2 seen just now",
     ):
         assert words in text, words
-    show_lifecycle(review([], [], NOW.date(), timedelta(days=30)), 30)
-    assert "No version is past its support end or within 30 days of it." in printed()
+    show_lifecycle(review(there[5:6], [Catalogue(product, ())], NOW.date(), timedelta(days=30)), 30)
+    text = printed(wide=True)
+    assert (
+        "No version is past its support end or within 30 days of it. Every security release is at every host." in text
+    )
+
+
+def test_the_lifecycle_does_not_say_that_all_is_well_where_versions_are_not_known(printed, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    product = Product("boathouse", {"en": "Boathouse"}, Health(command="true"))
+    lost = [Unknown("example", "huaxin", f"hx-{n}", "boathouse", "timed out") for n in range(4)]
+    well = Installed("example", "northpier", "np-1", "boathouse", "1.4.2", Source.LOOK)
+    unnamed = Unknown("example", "huaxin", "hx-9", "", "nobody says")
+    show_lifecycle(review([well, *lost, unnamed], [Catalogue(product, ())], NOW.date(), timedelta(days=30)), 30)
+    text = printed(wide=True)
+    for words in (
+        "No known version is past its support end",
+        "Every security release is at every host whose version is known.",
+        "4 not known, version of boathouse: hx-0, hx-1, hx-2 and 1 more (timed out)",
+        "1 not known, product: hx-9 (nobody says)",
+        "1 installation: 1 seen just now",
+    ):
+        assert words in text, words
+    for there in ([], lost):
+        show_lifecycle(review(there, [Catalogue(product, ())], NOW.date(), timedelta(days=30)), 30)
+        text = printed(wide=True)
+        assert "No version is known: nothing can be said" in text
+        assert "Every" not in text
+        assert ("timed out" in text) == bool(there)

@@ -192,3 +192,11 @@ def test_the_lifecycle_says_how_each_version_is_known(make_harbour: MakeHarbour)
     assert "seen just now" in read
     assert "--days" in harbour.liftlock("lifecycle", "--days", "soon", code=2).stderr
     assert "nosuch" in harbour.liftlock("lifecycle", "--fleet", "nosuch", code=2).stderr
+
+    unsaid = harbour.inventory.read_text(encoding="utf-8").replace(', expected_version: "1.4.0"', "")
+    harbour.inventory.write_text(unsaid, encoding="utf-8")
+    unknown = harbour.ask("lifecycle", "--offline").told
+    assert [(one["host"], one["why"]) for one in unknown["unknown"]] == [
+        ("hx-1", "not looked at; not on record, no expected_version")
+    ]
+    assert unknown["hosts"] == 1

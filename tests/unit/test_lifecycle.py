@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from liftlock.lifecycle import Installed, Lifecycle, Source, Support, known_version, review, seen_in_record
+from liftlock.lifecycle import Installed, Lifecycle, Source, Support, Unknown, known_version, review, seen_in_record
 from liftlock.model import (
     Artifact,
     Catalogue,
@@ -40,7 +40,7 @@ def installed(version: str, host: str = "h1", customer: str = "acme", source: So
     return Installed("example", customer, host, "kanal", version, source)
 
 
-def account(of: Catalogue, *there: Installed) -> Lifecycle:
+def account(of: Catalogue, *there: Installed | Unknown) -> Lifecycle:
     return review(there, [of], TODAY, NEAR)
 
 
@@ -158,4 +158,14 @@ def test_a_look_counts_before_the_record_and_the_record_before_the_inventory() -
         ("4.2.0", Source.LEDGER),
         ("4.1.0", Source.INVENTORY),
     ]
-    assert known_version(place, "acme", None, {}, gone) is None
+    lost = replace(gone, detail="no answer within 10 s")
+    assert [known_version(place, "acme", None, {}, look) for look in (lost, None)] == [
+        Unknown("example", "acme", "h1", "kanal", f"{why}; not on record, no expected_version")
+        for why in ("no answer within 10 s", "not looked at")
+    ]
+
+
+def test_a_host_of_which_no_version_is_known_is_told_and_not_counted_among_those_that_are() -> None:
+    lost = Unknown("example", "acme", "h2", "kanal", "timed out")
+    made = account(catalogue(release("4.2.0", "2026-11-01")), installed("4.2.0"), lost)
+    assert (made.hosts, made.unknown, made.security) == (1, (lost,), ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from rich.text import Text
 
 from liftlock.adapters.terminal import BAD, DIM, GOOD, console, table
 from liftlock.difference import Change
-from liftlock.lifecycle import Ageing, Lifecycle, OpenSecurity, Source, Support
+from liftlock.lifecycle import Ageing, Lifecycle, OpenSecurity, Source, Support, Unknown
 from liftlock.maintenance import Booking, Calendar
 from liftlock.model import Plan
 
@@ -117,22 +118,45 @@ def _bookings(bookings: Iterable[Booking]) -> Table:
 def show_lifecycle(lifecycle: Lifecycle, days: int) -> None:
     """Versions past or near their support end, open security releases, and how the versions are known."""
     screen = console()
+    if not lifecycle.hosts:
+        screen.print("No version is known: nothing can be said of support and security releases.")
+        _show_unknown(lifecycle.unknown)
+        return
     if lifecycle.ageing:
         screen.print(Text("Support", style="bold"))
         screen.print(_ageing(lifecycle.ageing))
     else:
-        screen.print(f"No version is past its support end or within {days} days of it.")
+        screen.print(
+            f"No {_all_known(lifecycle, 'known ')}version is past its support end or within {days} days of it."
+        )
     screen.print()
     if lifecycle.security:
         screen.print(Text("Security releases not yet everywhere", style="bold"))
         screen.print(_security(lifecycle.security))
     else:
-        screen.print("Every security release is at every host.")
+        screen.print(f"Every security release is at every host{_all_known(lifecycle, ' whose version is known')}.")
     for product in lifecycle.silent:
         screen.print(f"{product}: product.yaml declares no support lines", style=DIM)
     for one in lifecycle.unorderable:
         screen.print(Text(f"{one.host}: its version {one.version!r} cannot be ordered", style="yellow"))
-    screen.print(f"\n{lifecycle.hosts} installations: {known(lifecycle.sources) or 'none is known'}", style=DIM)
+    _show_unknown(lifecycle.unknown)
+    ones = "installation" if lifecycle.hosts == 1 else "installations"
+    screen.print(f"\n{lifecycle.hosts} {ones}: {known(lifecycle.sources)}", style=DIM)
+
+
+def _all_known(lifecycle: Lifecycle, unless: str) -> str:
+    """What a sentence about all versions has to add where some are not known, or cannot be compared."""
+    return unless if lifecycle.unknown or lifecycle.unorderable else ""
+
+
+def _show_unknown(unknown: Iterable[Unknown]) -> None:
+    alike: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for one in unknown:
+        alike[one.product, one.why].append(one.host)
+    for (product, why), hosts in alike.items():
+        of = f"version of {product}" if product else "product"
+        said = f"{len(hosts)} not known, {of}: {some(sorted(hosts))} ({why})"
+        console().print(Text(said, style="yellow"), soft_wrap=True)
 
 
 def _ageing(lines: Iterable[Ageing]) -> Table:

@@ -11,7 +11,7 @@ from liftlock.adapters import files
 from liftlock.app.workspace import Workspace
 from liftlock.errors import InputError, NoLedgerError
 from liftlock.ledger import Planned
-from liftlock.lifecycle import Installed, Lifecycle, known_version, review, seen_in_record
+from liftlock.lifecycle import Installed, Lifecycle, Unknown, known_version, review, seen_in_record
 from liftlock.maintenance import Calendar, make_calendar
 from liftlock.model import Catalogue, Customer, Fleet, Host, Observation, Plan
 from liftlock.plan_document import from_document
@@ -68,7 +68,7 @@ def review_lifecycle(
     fleets = [workspace.fleet(fleet_name)] if fleet_name else [workspace.fleet(name) for name in _fleets(workspace)]
     catalogues = [workspace.catalogue(product) for product in files.list_products(workspace.root)]
     recorded = seen_in_record(_records(workspace))
-    installed: list[Installed] = []
+    found: list[Installed | Unknown] = []
     for catalogue in catalogues:
         product = catalogue.product.name
         for fleet in fleets:
@@ -76,11 +76,22 @@ def review_lifecycle(
             looks = workspace.observe(catalogue.product, hosts, on_seen) if look else {}
             for host in hosts:
                 expected = host.of(product).expected_version if _meant(host, product, catalogues) else None
-                known = known_version(
-                    (fleet.name, product, host.name), host.customer, expected, recorded, looks.get(host.name)
-                )
-                installed += [known] if known else []
-    return review(installed, catalogues, workspace.clock.now().date(), timedelta(days=days))
+                place = fleet.name, product, host.name
+                found.append(known_version(place, host.customer, expected, recorded, looks.get(host.name)))
+    accounted = {(one.fleet, one.host) for one in found}
+    found += [
+        Unknown(
+            fleet.name,
+            host.customer,
+            host.name,
+            "",
+            "neither the inventory (products) nor the record says what runs there",
+        )
+        for fleet in fleets
+        for host in fleet.hosts
+        if (fleet.name, host.name) not in accounted
+    ]
+    return review(found, catalogues, workspace.clock.now().date(), timedelta(days=days))
 
 
 def _has(
