@@ -67,13 +67,19 @@ def _line(text: str) -> str:
     return text
 
 
+_NO_ZONES = {"localtime", "posix", "posixrules", "right"}
+"""What a machine keeps beside the zones of IANA: its own clock, and clocks that count leap seconds."""
+
+
 @cache
 def zone(name: str) -> str:
     """`name` if it is an IANA time zone. Raises ValueError, with the nearest name there is."""
     try:
+        if name.split("/", maxsplit=1)[0] in _NO_ZONES:
+            raise ValueError
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        near = did_you_mean(name, available_timezones())
+        near = did_you_mean(name, available_timezones() - _NO_ZONES)
         raise ValueError(f"`{name[:60]}` is not an IANA time zone such as Asia/Shanghai{near}") from None
     return name
 
