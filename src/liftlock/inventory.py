@@ -37,7 +37,6 @@ from liftlock.model import (
     Contact,
     Customer,
     Fleet,
-    Freeze,
     FreezeRule,
     Host,
     HostGroup,
@@ -45,7 +44,7 @@ from liftlock.model import (
     Manager,
     YearlyFreeze,
 )
-from liftlock.wall_clock import in_utc
+from liftlock.wall_clock import freeze_between
 from liftlock.window_text import local_time, window_rules, yearly_time
 from liftlock.wording import did_you_mean
 
@@ -350,4 +349,4 @@ def _freeze(shape: _Freeze, zone: str) -> FreezeRule:
     zone = shape.zone or zone
     if isinstance(shape.start, str) or isinstance(shape.end, str):
         return YearlyFreeze(shape.name, str(shape.start), str(shape.end), zone, shape.product)
-    return Freeze(shape.name, in_utc(shape.start, zone)[0], in_utc(shape.end, zone)[1], shape.product)
+    return freeze_between(shape.name, shape.start, shape.end, zone, shape.product)

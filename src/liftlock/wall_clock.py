@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from liftlock.model import Window
+from liftlock.model import Freeze, Window
 
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
@@ -19,6 +19,11 @@ def in_utc(local: datetime, zone: str) -> tuple[datetime, datetime]:
     """
     both = [local.replace(tzinfo=ZoneInfo(zone), fold=fold).astimezone(UTC) for fold in (0, 1)]
     return min(both), max(both)
+
+
+def freeze_between(name: str, start: datetime, end: datetime, zone: str, product: str | None) -> Freeze:
+    """The freeze between two local times; it covers both readings of those that clocks show twice or skip."""
+    return Freeze(name, in_utc(start, zone)[0], in_utc(end, zone)[1], product, (start, end), zone)
 
 
 def is_skipped(local: datetime, zone: str) -> bool:

@@ -21,6 +21,7 @@ from calendar import monthrange
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from liftlock.model import (
     DatedWindow,
@@ -33,11 +34,12 @@ from liftlock.model import (
     WindowRule,
     YearlyFreeze,
 )
-from liftlock.wall_clock import in_utc, is_skipped, shown, steady
+from liftlock.wall_clock import freeze_between, in_utc, is_skipped, shown, steady
 
 HORIZON = timedelta(days=92)
 _DAY = timedelta(days=1)
 _WEEK = timedelta(weeks=1)
+_LOOK_BACK = timedelta(days=35)  # the month between two windows of a monthly one, and some
 _MINUTE = timedelta(minutes=1)
 _INSTANT = timedelta(microseconds=1)
 
@@ -101,8 +103,12 @@ def why_blocked(rules: Rules, needed: timedelta, work: str, after: datetime, hor
 
 
 def clock_note(rules: Rules, window: Window) -> str:
-    """How a start or end of this window was resolved that clocks skip or show twice; empty when there is none."""
-    notes = (_resolved(rules, edge) for edge in (window.start, window.end) if _near_a_change(rules.zone, edge))
+    """What changing clocks decided about this stretch of allowed time; empty when they decided nothing.
+
+    That is how a start or end of a window or freeze was resolved which clocks skip or show twice, and which window
+    shortly before this one they skip whole.
+    """
+    notes = [_lost_before(rules, window), *(_resolved(rules, edge) for edge in (window.start, window.end))]
     return "; ".join(note for note in dict.fromkeys(notes) if note)
 
 
@@ -194,7 +200,7 @@ def _dated(rule: FreezeRule, first: int, last: int) -> Iterator[Freeze]:
 def _in_year(rule: YearlyFreeze, year: int) -> Freeze:
     """The freeze that begins in that year."""
     start, end = _on(year, rule.start), _on(year + (rule.end <= rule.start), rule.end)
-    return Freeze(rule.name, in_utc(start, rule.zone)[0], in_utc(end, rule.zone)[1], rule.product)
+    return freeze_between(rule.name, start, end, rule.zone, rule.product)
 
 
 def _on(year: int, text: str) -> datetime:
@@ -250,25 +256,55 @@ def _near_a_change(zone: str, moment: datetime) -> bool:
 
 
 def _resolved(rules: Rules, edge: datetime) -> str:
-    """The note for the start or end of a window rule that stands at `edge`, if that took a decision."""
-    local = shown(edge, rules.zone)
-    for rule in rules.windows:
-        for start, end in _shown_within(rule, local - 2 * _DAY, local + 2 * _DAY):
-            for word, bound in (("starts", start), ("ends", end)):
-                if said := _reading(bound, rules.zone, edge):
-                    return f"its window {word} at {bound:%H:%M}, which {said}"
+    """The note for the start or end of a window rule or freeze that stands at `edge`, if that took a decision."""
+    if _near_a_change(rules.zone, edge):
+        local = shown(edge, rules.zone)
+        for rule in rules.windows:
+            for bounds in _shown_within(rule, local - 2 * _DAY, local + 2 * _DAY):
+                for word, bound in zip(("starts", "ends"), bounds, strict=True):
+                    if said := _reading(bound, rules.zone, edge, _after_gap(bound, rules.zone)):
+                        return f"its window {word} at {bound:%H:%M}, which {said}"
+    for freeze in _freezes(rules, edge - _INSTANT, 2 * _INSTANT):
+        for word, moment, bound in zip(("starts", "ends"), (freeze.start, freeze.end), freeze.said or (), strict=False):
+            if moment == edge and (said := _reading(bound, freeze.zone, edge, edge)):
+                return f"freeze {freeze.name} {word} at {bound:%H:%M}, which {said}"
     return ""
 
 
-def _reading(bound: datetime, zone: str, edge: datetime) -> str:
-    """How `edge` came of this local time; empty when it did not, or when there was nothing to decide."""
+def _lost_before(rules: Rules, window: Window) -> str:
+    """The note for a window shortly before this one that never comes, because clocks skip all of it."""
+    day = window.start.replace(hour=0, minute=0, second=0, microsecond=0)
+    for (_, old), (piece, new) in pairwise(steady(rules.zone, day - _LOOK_BACK, day)):
+        gap = _wall(piece.start, old), _wall(piece.start, new)
+        lost = [
+            (start, end)
+            for rule in rules.windows
+            for start, end in _shown_within(rule, *gap)
+            if gap[0] <= start and end <= gap[1]
+        ]
+        if lost and not occurrences(rules, piece.start, window.start - piece.start):
+            start, end = lost[0]
+            return f"its window {start:%H:%M}-{end:%H:%M} on {start:%Y-%m-%d} never comes: {rules.zone} skips that time"
+    return ""
+
+
+def _after_gap(local: datetime, zone: str) -> datetime:
+    """The first moment after the gap in which clocks skip this local time; for any other, what it means at once."""
+    earliest, latest = in_utc(local, zone)
+    return steady(zone, earliest, latest)[0][0].end if is_skipped(local, zone) else earliest
+
+
+def _reading(bound: datetime, zone: str, edge: datetime, instead: datetime) -> str:
+    """How `edge` came of this local time, if it did and there was something to decide; else empty.
+
+    `instead` is the moment that counts where clocks skip it.
+    """
     earliest, latest = in_utc(bound, zone)
     on = f"{zone} {{}} on {bound:%Y-%m-%d}"
     if earliest == latest:
         return ""
     if is_skipped(bound, zone):
-        after_gap = steady(zone, earliest, latest)[0][0].end
-        return f"{on.format('skips')}: {_at(after_gap, zone)} counts instead" if edge == after_gap else ""
+        return f"{on.format('skips')}: {_at(instead, zone)} counts instead" if edge == instead else ""
     which = {earliest: "first", latest: "second"}.get(edge)
     return f"{on.format('shows twice')}: here it is the {which} time, {edge:%H:%M} UTC" if which else ""
 

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from liftlock.model import DatedWindow, Window, WindowRule, YearlyFreeze
-from liftlock.wall_clock import in_utc, steady
+from liftlock.model import DatedWindow, FreezeRule, Window, WindowRule, YearlyFreeze
+from liftlock.wall_clock import freeze_between, in_utc, steady
 from liftlock.window import Rules, clock_note, occurrences
 from liftlock.window_text import window_rules
 
@@ -175,9 +175,64 @@ def test_how_a_start_or_end_was_resolved_is_said(zone: str, text: str, after: st
     assert [clock_note(rules, window) for window in occurrences(rules, utc(after), 2 * DAY)] == notes
 
 
-def test_a_bound_that_only_the_planning_or_a_freeze_made_needs_no_note() -> None:
+def test_a_bound_that_only_the_planning_made_needs_no_note() -> None:
     rules = Rules("Europe/Berlin", window_rules("always"))
     assert clock_note(rules, Window(utc("2026-10-25T00:30"), utc("2026-10-25T01:30"))) == ""
+
+
+def local(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+@pytest.mark.parametrize(
+    ("freeze", "window", "after", "note"),
+    [
+        (
+            freeze_between("regatta", local("2026-10-20 00:00"), local("2026-10-25 02:30"), "Europe/Berlin", None),
+            "sun 00:00-06:00",
+            "2026-10-24T12:00",
+            "freeze regatta ends at 02:30, which Europe/Berlin shows twice on 2026-10-25:"
+            " here it is the second time, 01:30 UTC",
+        ),
+        (
+            YearlyFreeze("summer", "03-28 02:30", "10-01 00:00", "Europe/Berlin"),
+            "sun 00:00-06:00",
+            "2027-03-27T12:00",
+            "freeze summer starts at 02:30, which Europe/Berlin skips on 2027-03-28: 01:30 (00:30 UTC) counts instead",
+        ),
+        (
+            freeze_between("audit", local("2026-10-20 00:00"), local("2026-10-25 02:30"), "Europe/Berlin", None),
+            "sun 08:00-12:00",
+            "2026-10-24T12:00",
+            "freeze audit ends at 02:30, which Europe/Berlin shows twice on 2026-10-25:"
+            " here it is the second time, 01:30 UTC",
+        ),
+        (
+            freeze_between("plain", local("2026-10-20 00:00"), local("2026-10-25 01:30"), "Europe/Berlin", None),
+            "sun 00:00-06:00",
+            "2026-10-24T12:00",
+            "",
+        ),
+    ],
+    ids=["an end shown twice", "a start that is skipped", "by another zone's clock", "nothing to decide"],
+)
+def test_how_the_end_or_start_of_a_freeze_was_resolved_is_said(
+    freeze: FreezeRule, window: str, after: str, note: str
+) -> None:
+    zone = "Asia/Shanghai" if "08:00" in window else "Europe/Berlin"
+    rules = Rules(zone, window_rules(window), (freeze,))
+    first, *_ = occurrences(rules, utc(after), 2 * DAY)
+    assert clock_note(rules, first) == note
+
+
+def test_a_window_that_clocks_skip_whole_is_said_at_the_one_that_is_taken_instead() -> None:
+    rules = Rules("Europe/Berlin", window_rules("sun 02:15-02:45"))
+    first, second = occurrences(rules, utc("2027-03-27T12:00"), 16 * DAY)
+    assert first.start == utc("2027-04-04T00:15")
+    assert clock_note(rules, first) == (
+        "its window 02:15-02:45 on 2027-03-28 never comes: Europe/Berlin skips that time"
+    )
+    assert clock_note(rules, second) == ""
 
 
 def test_windows_and_freezes_run_through_a_year_end() -> None:

@@ -57,12 +57,17 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Freeze:
-    """A stretch of time in which change is forbidden; it wins over every window. `product` narrows it to one."""
+    """A stretch of time in which change is forbidden; it wins over every window. `product` narrows it to one.
+
+    `said` are its start and end as a person said them, by the clock of `zone`; none where nobody did.
+    """
 
     name: str
     start: datetime
     end: datetime
     product: str | None = None
+    said: tuple[datetime, datetime] | None = field(default=None, compare=False)
+    zone: str = field(default="UTC", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
