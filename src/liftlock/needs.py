@@ -180,11 +180,28 @@ class Needs:
             for release in self._on_the_way(self._product(host), host.hops)
             if needed in release.needs
         ]
-        fits = self._newest(needed, lambda release: all(_meets(release.version, wanted) for wanted in ranges))
+
+        def that(release: Release) -> bool:
+            return all(_meets(release.version, wanted) for wanted in ranges)
+
+        fits = self._newest(needed, lambda release: that(release) and not self._needs_in_turn(release, host))
+        if not fits and self._newest(needed, that):
+            return f"; each stable release of {needed} that is that needs {self._product(host)} in turn"
         if not fits:
             return f"; no stable release of {needed} is that"
         is_own = needed == next(iter(self.wanted))
         return f": plan {needed} {fits} instead" if is_own else f": plan it along with --also {needed}={fits}"
+
+    def _needs_in_turn(self, release: Release, host: PlannedHost) -> bool:
+        """Whether a release that this host's way needs would make a circle: what it lacks itself leads back there."""
+        lacking: set[str] = set()
+        ahead = [release]
+        while ahead:
+            for other, wanted in ahead.pop().needs.items():
+                if other in self.wanted and other not in lacking and self._unmet_now(host.customer, other, wanted):
+                    lacking.add(other)
+                    ahead.append(self._releases[other][parsed(self.wanted[other])])
+        return self._product(host) in lacking
 
     def _newest(self, product: str, fits: Callable[[Release], bool]) -> str:
         """The newest stable release of a product that fits; empty when none does."""

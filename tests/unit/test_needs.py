@@ -257,6 +257,36 @@ def test_a_circle_of_three_is_told_from_the_plans_own_product_on() -> None:
         planned(targets["b"], targets["a"], targets["c"], hosts=hosts)
 
 
+def test_the_remedy_passes_over_releases_that_would_lead_to_a_circle() -> None:
+    web = catalogue("web", v2_0_0={"db": ">=5.2"})
+    apps = fleet(Host("w-1", "mill", "::1", products=("web",)), Host("d-1", "mill", "::1", products=("db",)))
+
+    def refusal(**databases: Mapping[str, str]) -> str:
+        there = Target(catalogue("db", v5_0_0={}, **databases), "", seen(d_1="5.0.0"))
+        return reasons(planned(Target(web, "2.0.0", seen(w_1="1.0.0")), there, hosts=apps))["w-1"][1]
+
+    lacks = "2.0.0 needs db >=5.2, d-1 has 5.0.0"
+    way_out = {"v5_2_0": {}, "v5_3_0": {"web": ">=2.0"}}
+    assert refusal(**way_out) == f"{lacks}: plan it along with --also db=5.2.0"
+    along = Target(catalogue("db", v5_0_0={}, **way_out), "5.2.0", seen(d_1="5.0.0"))
+    assert len(planned(Target(web, "2.0.0", seen(w_1="1.0.0")), along, hosts=apps).hosts) == 2
+    assert refusal(v5_3_0={"web": ">=2.0"}) == f"{lacks}; each stable release of db that is that needs web in turn"
+    assert refusal(v5_2_0={}, v5_3_0={"web": ">=1.0"}) == f"{lacks}: plan it along with --also db=5.3.0"
+
+
+def test_the_remedy_passes_over_releases_that_lead_to_a_circle_by_way_of_a_third() -> None:
+    web, app = catalogue("web", v2_0_0={"app": ">=2"}), catalogue("app", v2_0_0={"db": ">=5.2"})
+    db = catalogue("db", v5_2_0={}, v5_3_0={"web": ">=2.0"})
+    three = fleet(*(Host(f"{name}-1", "mill", "::1", products=(name,)) for name in ("web", "app", "db")))
+    plan = planned(
+        Target(web, "2.0.0", seen(web_1="1.0.0")),
+        Target(app, "2.0.0", seen(app_1="1.0.0")),
+        Target(db, "", seen(db_1="5.0.0")),
+        hosts=three,
+    )
+    assert "plan it along with --also db=5.2.0" in reasons(plan)["app-1/app"][1]
+
+
 def test_needs_that_are_met_already_make_no_circle() -> None:
     needing = catalogue("acme-db", v5_1_0={}, v5_2_1={"acme": ">=1.5"})
     plan = planned(acme(), Target(needing, "5.2.1", seen(db_1="5.1.0")))
