@@ -49,6 +49,28 @@ def test_wrong_words_are_refused_in_our_own_words(planned: Path, line: str, said
     assert len(ran.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("program", [LIFTLOCK, INV], ids=["liftlock", "inv"])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("plan", "boathouse", "1.5.0", "--no-look", "--hosts", ","), "--hosts needs a value, and ',' is empty"),
+        (("plan", "boathouse", "1.5.0", "--no-look", "--customers="), "--customers needs a value, and '' is empty"),
+        (("plan", "boathouse", " ", "--no-look"), "VERSION needs a value, and ' ' is empty"),
+        (("approve", "PLAN", "--by", ""), "--by needs a value, and '' is empty"),
+        (("pause", "PLAN", "--reason", "why", "--by", " "), "--by needs a value, and ' ' is empty"),
+        (("lifecycle", "--fleet", "", "--json"), "--fleet needs a value, and '' is empty"),
+    ],
+)
+def test_an_empty_value_is_a_wrong_one_not_one_that_was_not_given(
+    planned: Path, words: tuple[str, ...], said: str, program: tuple[str, ...]
+) -> None:
+    plan = next((planned / "plans").glob("*.json")).name
+    before = sorted((planned / "plans").iterdir())
+    ran = run(*(str(Path("plans") / plan) if word == "PLAN" else word for word in words), cwd=planned, program=program)
+    assert (ran.code, ran.stderr) == (2, f"liftlock: {said}\n")
+    assert sorted((planned / "plans").iterdir()) == before
+
+
 def test_inv_says_a_mistyped_task_in_the_same_words(planned: Path) -> None:
     ran = run("paln", cwd=planned, program=INV)
     assert (ran.code, ran.stderr) == (2, "liftlock: there is no task paln; did you mean plan?\n")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection as Several
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -28,12 +30,18 @@ Body = Callable[..., ExitCode | None]
 
 
 def declared(*positional: str, **help_texts: str) -> Callable[[Body], Body]:
-    """Make a task of a function and add it to the namespace; `help_texts` are by argument."""
+    """Make a task of a function and add it to the namespace; `help_texts` are by argument.
+
+    To the function `""` is what was not given. A value that is given and empty is refused: it comes of a variable that
+    was never set, and would widen what is asked for.
+    """
 
     def decorate(body: Body) -> Body:
         @functools.wraps(body)
-        def run(context: Context, **arguments: Any) -> None:
+        def run(context: Context, **given: Any) -> None:
+            arguments: dict[str, Any] = {name: "" if value is None else value for name, value in given.items()}
             try:
+                _refuse_empty(given, positional)
                 if context.config.run.dry:
                     raise InputError("--dry is no rehearsal: use plan, path, or notify --preview")
                 for name in positional:
@@ -52,11 +60,26 @@ def declared(*positional: str, **help_texts: str) -> Callable[[Body], Body]:
                 if code:
                     raise Exit(code=code)
 
+        run.__signature__ = _telling_given_from_not(body)  # type: ignore[attr-defined]
         made: Any = task(run, positional=positional, help=help_texts, auto_shortflags=False)
         namespace.add_task(made)
         return body
 
     return decorate
+
+
+def _telling_given_from_not(body: Body) -> inspect.Signature:
+    """The function's signature with None as the default of texts: to a person's `""` they would be equal."""
+    signature = inspect.signature(body)
+    told = [one.replace(default=None) if one.default == "" else one for one in signature.parameters.values()]
+    return signature.replace(parameters=told)
+
+
+def _refuse_empty(given: Mapping[str, Any], positional: Several[str]) -> None:
+    for name, value in given.items():
+        if isinstance(value, str) and not value.strip(", "):
+            flag = name.upper() if name in positional else f"--{name.replace('_', '-')}"
+            raise InputError(f"{flag} needs a value, and {value!r} is empty")
 
 
 def names(text: str) -> tuple[str, ...]:
