@@ -79,8 +79,9 @@ def largest_wave(known: Prior, budget_left: int, remaining: int, risk: float) ->
     """The most of the `remaining` hosts whose chance of overrunning the budget is at most `risk` (0 to 1).
 
     As many hosts as the budget has left can never overrun it, so the wave is never smaller. With nothing
-    left any host risks the halt; there the wave is the largest that breaks *more than the one* host that
-    halts it with at most that chance. Below that, nothing may start: 0.
+    left, in a small fleet or because it is used up, any host risks the halt; there the wave is the largest
+    that breaks *more than the one* host that halts it with at most that chance. That one failure overruns
+    nothing left is then likelier than `risk`. Below that, nothing may start: 0.
     """
     if budget_left < 0 or remaining <= 0:
         return 0

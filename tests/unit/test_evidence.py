@@ -129,6 +129,14 @@ def test_with_nothing_left_to_lose_a_wave_is_bounded_by_breaking_more_than_the_o
     assert largest_wave(known, 5, 0, 0.05) == 0
 
 
+def test_a_used_up_budget_is_a_budget_of_nothing_as_planning_md_tells_it():
+    known = posterior(NEXT_TO_NOTHING, 58, 2)
+    wave = largest_wave(known, 0, 40, 0.05)
+    assert wave == 8
+    assert overrun_probability(known, wave, 0) == pytest.approx(0.27, abs=0.005)
+    assert overrun_probability(known, wave, 1) <= 0.05
+
+
 # ---- the waves that a plan foretells
 
 
