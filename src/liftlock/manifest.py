@@ -65,6 +65,8 @@ def _http(url: str) -> str:
 
 def _specifier(text: str) -> str:
     try:
+        if "===" in text:  # compares texts, and takes any: versions are compared by their order
+            raise InvalidSpecifier
         SpecifierSet(text)
     except InvalidSpecifier:
         raise ValueError(f"`{text}` is not a version range such as `>=1.4,<2`") from None

@@ -56,6 +56,22 @@ def test_a_catalogue_is_loaded_oldest_first_with_absolute_artifacts(workspace: P
     assert {release.product for release in catalogue.releases} == {"boathouse"}
 
 
+def test_a_mistake_that_shows_only_beside_other_files_has_its_place_too(workspace: Path) -> None:
+    folder = workspace / "releases/boathouse"
+    needing = manifest("1.10.0") + "needs:\n  boathouse: '>=1.9'\n  boathose: '>=1'\n"
+    (folder / "1.10.0.yaml").write_text(needing, encoding="utf-8")
+    assert refusal(files.load_catalogue, workspace, "boathouse").splitlines() == [
+        "releases/boathouse/1.10.0.yaml:6:14: needs.boathouse: `boathouse` cannot need itself: say `requires`",
+        "releases/boathouse/1.10.0.yaml:7:13: needs.boathose: there is no other product `boathose`",
+    ]
+    (folder / "1.10.0.yaml").write_text(manifest("1.10.0") + "backup: true\n", encoding="utf-8")
+    (folder / "1.9.yaml").write_text(manifest("1.9"), encoding="utf-8")
+    assert refusal(files.load_catalogue, workspace, "boathouse").splitlines() == [
+        "releases/boathouse/1.9.yaml:1:10: version: `1.9` is the same version as `1.9.0`: remove one",
+        "releases/boathouse/1.10.0.yaml:5:9: backup: product.yaml names no backup command",
+    ]
+
+
 def test_problems_of_all_manifests_come_together(workspace: Path) -> None:
     folder = workspace / "releases/boathouse"
     (folder / "product.yaml").write_text(PRODUCT.replace("product: boathouse", "product: boat"), encoding="utf-8")
@@ -64,7 +80,7 @@ def test_problems_of_all_manifests_come_together(workspace: Path) -> None:
     (folder / "1.11.0.yaml").mkdir()
     (folder / "1.12.0.yml").touch()
     assert refusal(files.load_catalogue, workspace, "boathouse").splitlines() == [
-        "releases/boathouse/product.yaml: product: `boat` must be the name of its folder, boathouse",
+        "releases/boathouse/product.yaml:1:10: product: `boat` must be the name of its folder, boathouse",
         "releases/boathouse/1.10.0.yaml:2:7: is not UTF-8 text (byte 0xff): save it as UTF-8",
         "releases/boathouse/1.11.0.yaml: cannot be read: Is a directory",
         "releases/boathouse/1.9.0.yaml:1:10: version: `1.9.1` must be the name of its file: 1.9.1.yaml, not 1.9.0.yaml",

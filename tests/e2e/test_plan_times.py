@@ -54,7 +54,7 @@ def test_in_an_emergency_the_notice_is_waived_once_with_a_reason_that_the_record
     assert "not gate" in harbour.liftlock(*asked, "gate", "--reason", "x", code=2).stderr
     assert files_below(harbour.workspace / ".liftlock").keys() == recorded.keys()
 
-    told = harbour.ask(*asked, "notice", "--reason", "a hole is open").told
+    told = harbour.ask(*asked, "notice,notice", "--reason", "a hole is open").told
     assert told["waived"] == ["notice"]
     (standing,) = harbour.ask("status", "--plan", told["id"][:8]).told["plans"]
     assert [(one["rule"], one["reason"]) for one in standing["waived"]] == [("notice", "a hole is open")]

@@ -200,6 +200,7 @@ def test_pre_releases_and_explicit_post_releases_are_versions(version: str) -> N
             "2:7: kind: must be `patch`, `security` or `upgrade`, found the text `upgrad`",
         ),
         ("requires:", "requries:", "4:1: requries: unknown field; did you mean `requires`?"),
+        (">=1.4,<2", "===1.4", "4:11: requires: `===1.4` is not a version range"),
         (">=1.4,<2", "1.4 or so", "4:11: requires: `1.4 or so` is not a version range"),
         ("path: artifacts", "path: /srv", "3:18: artifact.path: must be relative to the manifest's folder"),
         ("AbAb", "xyzw", "must be a sha256: 64 hexadecimal digits"),

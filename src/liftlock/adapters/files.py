@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from liftlock import inventory, manifest, settings
 from liftlock.adapters import inventory_sources
+from liftlock.document import refusal
 from liftlock.errors import InputError, LiftlockError, Problem
 from liftlock.model import Catalogue, Fleet, Release
 from liftlock.settings import Settings
@@ -70,8 +71,20 @@ def load_catalogue(workspace: Path, product: str) -> Catalogue:
         problems.append(Problem(_shown(folder, workspace), "has no release manifest (<version>.yaml)"))
     problems += _unknown_needs(workspace, product, [release for release in releases if release])
     if problems or declared is None:
-        raise InputError(problems)
-    return manifest.catalogue(declared, [_with_absolute_artifact(release, folder) for release in releases if release])
+        raise InputError(_placed(problem, workspace) for problem in problems)
+    try:
+        return manifest.catalogue(declared, [_with_absolute_artifact(one, folder) for one in releases if one])
+    except InputError as error:
+        raise InputError(_placed(problem, workspace) for problem in error.problems) from None
+
+
+def _placed(problem: Problem, workspace: Path) -> Problem:
+    """A mistake that shows only beside other files, with the place of its field in its own."""
+    if problem.line or not problem.path:
+        return problem
+    text, path = _read_text(workspace / problem.file, workspace), tuple(problem.path.split("."))
+    (placed,) = refusal(text, problem.file, [(path, problem.message)]).problems
+    return placed
 
 
 def _unknown_needs(workspace: Path, product: str, releases: Iterable[Release]) -> Iterator[Problem]:

@@ -83,8 +83,8 @@ def _refuse_empty(given: Mapping[str, Any], positional: Several[str]) -> None:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """The names in a flag that takes several, separated by commas."""
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+    """The names in a flag that takes several, separated by commas; each once, however often it is written."""
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def print_error(message: str, code: ExitCode, problems: Iterable[Problem] = ()) -> None:
