@@ -36,16 +36,17 @@ from liftlock.model import (
     Consent,
     Contact,
     Customer,
+    Every,
     Fleet,
     FreezeRule,
     Host,
     HostGroup,
     HostProduct,
     Manager,
-    YearlyFreeze,
+    RecurringFreeze,
 )
 from liftlock.wall_clock import freeze_between
-from liftlock.window_text import local_time, window_rules, yearly_time
+from liftlock.window_text import local_time, recurring_time, window_rules
 from liftlock.wording import did_you_mean
 
 
@@ -55,12 +56,12 @@ def _window(text: str) -> str:
 
 
 def _freeze_time(value: object, info: ValidationInfo) -> datetime | str:
-    """A local time, or with `every: year` a day and time of every year."""
+    """A local time, or with `every` a day and time of every year, month or week."""
     if not isinstance(value, str):
         raise ValueError("must be a quoted local time such as `2026-12-20 00:00`")  # noqa: TRY004 - pydantic's way
     if "every" not in info.data:  # it is wrong itself, and said to be
         return value
-    return yearly_time(value) if info.data["every"] else local_time(value)
+    return recurring_time(value, info.data["every"]) if info.data["every"] else local_time(value)
 
 
 _Windows = list[Annotated[str, AfterValidator(_window)]]
@@ -100,7 +101,7 @@ class _Manager(Shape):
 
 class _Freeze(Shape):
     name: ShortLine
-    every: Literal["year"] | None = None
+    every: Every | None = None
     start: _FreezeTime = Field(alias="from")
     end: _FreezeTime = Field(alias="until")
     zone: Zone | None = None
@@ -347,6 +348,8 @@ def _group(name: str, shape: _Group, zone: str) -> HostGroup:
 
 def _freeze(shape: _Freeze, zone: str) -> FreezeRule:
     zone = shape.zone or zone
-    if isinstance(shape.start, str) or isinstance(shape.end, str):
-        return YearlyFreeze(shape.name, str(shape.start), str(shape.end), zone, shape.product)
+    if shape.every:
+        return RecurringFreeze(shape.name, str(shape.start), str(shape.end), zone, shape.product, shape.every)
+    assert isinstance(shape.start, datetime)
+    assert isinstance(shape.end, datetime)
     return freeze_between(shape.name, shape.start, shape.end, zone, shape.product)

@@ -12,7 +12,7 @@ happens to the clock in that night.
 
 So no change is ever made while the wall shows a time that the customer did not give. Windows that touch are one. A
 freeze wins over every window, whoever declared it; its ends cover both readings of a local time that clocks show
-twice or skip, and the 29 February of a yearly freeze counts as the 1 March in years without one.
+twice or skip. When freezes come that come back says `liftlock.recurring`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from __future__ import annotations
 from calendar import monthrange
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
 from liftlock.model import (
@@ -32,9 +32,9 @@ from liftlock.model import (
     WeeklyWindow,
     Window,
     WindowRule,
-    YearlyFreeze,
 )
-from liftlock.wall_clock import freeze_between, in_utc, is_skipped, shown, steady
+from liftlock.recurring import freezes_between
+from liftlock.wall_clock import in_utc, is_skipped, shown, steady
 
 HORIZON = timedelta(days=92)
 _DAY = timedelta(days=1)
@@ -97,7 +97,7 @@ def why_blocked(rules: Rules, needed: timedelta, work: str, after: datetime, hor
         steps.append(f"needs {in_words(needed)} ({work}) in a {longest} window")
     relief = ""
     if freed := first_fit(opened, needed):
-        them = "it" if len(freezes) == 1 else "them"
+        them = "it" if len({freeze.name for freeze in freezes}) == 1 else "them"
         relief = f"; without {them} there is one on {shown(freed.start, rules.zone):%Y-%m-%d %H:%M}"
     return f"{until}: {', then '.join(steps)}{relief}"
 
@@ -181,33 +181,16 @@ def _day_of_month(month: datetime, nth: int, weekday: int) -> int | None:
 
 
 def _freezes(rules: Rules, after: datetime, horizon: timedelta) -> list[Freeze]:
-    """The freezes between `after` and the horizon, earliest first; those of every year with their dates."""
+    """The freezes between `after` and the horizon, earliest first; those that come back each time they do."""
     start, end = after.astimezone(UTC), after.astimezone(UTC) + horizon
-    dated = (freeze for rule in rules.freezes for freeze in _dated(rule, start.year, end.year))
+    dated = (
+        freeze
+        for rule in rules.freezes
+        for freeze in ((rule,) if isinstance(rule, Freeze) else freezes_between(rule, start, end))
+    )
     return sorted(
         (freeze for freeze in dated if _overlap(freeze, Window(start, end))), key=lambda f: (f.start, f.end, f.name)
     )
-
-
-def _dated(rule: FreezeRule, first: int, last: int) -> Iterator[Freeze]:
-    if isinstance(rule, Freeze):
-        yield rule
-        return
-    for year in range(first - 2, last + 2):
-        yield _in_year(rule, year)
-
-
-def _in_year(rule: YearlyFreeze, year: int) -> Freeze:
-    """The freeze that begins in that year."""
-    start, end = _on(year, rule.start), _on(year + (rule.end <= rule.start), rule.end)
-    return freeze_between(rule.name, start, end, rule.zone, rule.product)
-
-
-def _on(year: int, text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(f"{year}-{text}")
-    except ValueError:
-        return datetime(year, 3, 1)  # noqa: DTZ001 - 29 February, where the year has none; a wall clock has no zone
 
 
 def _merged(stretches: Iterable[Window]) -> list[Window]:
@@ -246,7 +229,13 @@ def _longest(stretches: Sequence[Window]) -> timedelta:
 
 
 def _frozen(freezes: Sequence[Freeze], zone: str) -> str:
-    named = dict.fromkeys(f"{f.name} to {shown(f.end - _INSTANT, zone).date()}" for f in freezes)
+    """Each by name, with its last day or, of one that comes more than once, with that of the last."""
+    last_days: dict[str, list[date]] = {}
+    for freeze in freezes:
+        last_days.setdefault(freeze.name, []).append(shown(freeze.end - _INSTANT, zone).date())
+    named = [
+        f"{name}{f' {len(days)} times,' if len(days) > 1 else ''} to {days[-1]}" for name, days in last_days.items()
+    ]
     return f"{'freeze' if len(named) == 1 else 'freezes'} {' and '.join(named)}"
 
 

@@ -6,13 +6,13 @@ import re
 from datetime import datetime, timedelta
 
 from liftlock.fields import span
-from liftlock.model import DatedWindow, MonthlyWindow, WeeklyWindow, WindowRule
+from liftlock.model import DatedWindow, Every, MonthlyWindow, WeeklyWindow, WindowRule
 
 DAY = 24 * 60
 WEEK = 7 * DAY
 LONGEST = timedelta(days=28)
 
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "last": -1}
 _WEEKLY = re.compile(
@@ -27,7 +27,8 @@ _MONTHLY = re.compile(
 )
 _DATED = re.compile(r"(?P<start>2\d{3}-\d\d-\d\d \d\d:\d\d)\s+for\s+(?P<length>\w+)", re.ASCII)
 _LOCAL_TIME = re.compile(r"2\d{3}-\d\d-\d\d \d\d:\d\d", re.ASCII)
-_YEARLY_TIME = re.compile(r"\d\d-\d\d \d\d:\d\d", re.ASCII)
+_RECURRING_DAY = {Every.YEAR: r"\d\d-\d\d", Every.MONTH: r"\d\d", Every.WEEK: "|".join(DAYS)}
+_RECURRING_SAMPLE = {Every.YEAR: "12-20 00:00", Every.MONTH: "28 18:00", Every.WEEK: "fri 18:00"}
 _KNOWN = (
     "`sat 22:00-sun 04:00`, `daily 22:00-04:00`, `always`, `third saturday 22:00 for 6h` or `2026-12-05 22:00 for 6h`"
 )
@@ -61,15 +62,19 @@ def local_time(text: str) -> datetime:
         raise ValueError(f"`{text[:60]}` is not a local time such as `2026-12-20 00:00`") from None
 
 
-def yearly_time(text: str) -> str:
-    """`text` if it is a day and time of every year, such as `12-20 00:00`. Raises ValueError."""
+def recurring_time(text: str, every: Every) -> str:
+    """`text` if it is a day and time of every year, month or week, such as `12-20 00:00`. Raises ValueError."""
+    said = text.strip().lower()
     try:
-        if not _YEARLY_TIME.fullmatch(text):
+        if not re.fullmatch(rf"({_RECURRING_DAY[every]}) \d\d:\d\d", said, re.ASCII):
             raise ValueError
-        datetime.fromisoformat(f"2024-{text}")  # a leap year, which has every day there is
+        day, clock = said.split()
+        of_all = {Every.YEAR: day, Every.MONTH: f"01-{day}", Every.WEEK: "01-01"}  # January has every day there is
+        datetime.fromisoformat(f"2024-{of_all[every]} {clock}")  # and a leap year as well
     except ValueError:
-        raise ValueError(f"`{text[:60]}` is not a time of every year such as `12-20 00:00`") from None
-    return text
+        sample = _RECURRING_SAMPLE[every]
+        raise ValueError(f"`{text[:60]}` is not a time of every {every} such as `{sample}`") from None
+    return said
 
 
 def _weekly(text: str, found: re.Match[str]) -> tuple[WeeklyWindow, ...]:
@@ -79,18 +84,18 @@ def _weekly(text: str, found: re.Match[str]) -> tuple[WeeklyWindow, ...]:
             raise _no_window(text)
         end += DAY if end <= start else 0
         return tuple(WeeklyWindow(text, day * DAY + start, day * DAY + end) for day in range(7))
-    first = _DAYS.index(found["day"])
+    first = DAYS.index(found["day"])
     if found["last"] == found["day"] and end <= start:
         raise ValueError(f"`{text}` ends before it starts: name the day it ends on, or write `always`")
-    days = (_DAYS.index(found["last"]) - first) % 7 if found["last"] else int(end <= start)
+    days = (DAYS.index(found["last"]) - first) % 7 if found["last"] else int(end <= start)
     return (WeeklyWindow(text, first * DAY + start, (first + days) * DAY + end),)
 
 
 def _monthly(text: str, found: re.Match[str]) -> MonthlyWindow:
     name = found["day"] + found["rest"]
-    if name not in _DAYS and name not in _DAY_NAMES:
+    if name not in DAYS and name not in _DAY_NAMES:
         raise _no_window(text)
-    weekday, minute = _DAYS.index(found["day"]), _minute(found["start"])
+    weekday, minute = DAYS.index(found["day"]), _minute(found["start"])
     return MonthlyWindow(text, _ORDINALS[found["nth"]], weekday, minute, _length(found["length"]))
 
 

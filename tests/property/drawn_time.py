@@ -9,7 +9,16 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
-from liftlock.model import DatedWindow, Freeze, FreezeRule, MonthlyWindow, WeeklyWindow, WindowRule, YearlyFreeze
+from liftlock.model import (
+    DatedWindow,
+    Every,
+    Freeze,
+    FreezeRule,
+    MonthlyWindow,
+    RecurringFreeze,
+    WeeklyWindow,
+    WindowRule,
+)
 from liftlock.window import Rules
 
 MINUTE = timedelta(minutes=1)
@@ -76,7 +85,7 @@ def allowed(draw: st.DrawFn, rule: WindowRule) -> WindowRule:
 
 @st.composite
 def freezes(draw: st.DrawFn, near: datetime) -> tuple[FreezeRule, ...]:
-    """Up to two freezes of one date or of every year, within days of `near`."""
+    """Up to two freezes, of one date or that come back, within days of `near`."""
     starts = draw(st.lists(st.integers(-1000, 3000), max_size=2))
     return tuple(draw(_freeze(f"freeze {n}", near + n * MINUTE)) for n in starts)
 
@@ -88,7 +97,14 @@ def _freeze(draw: st.DrawFn, name: str, start: datetime) -> FreezeRule:
     if end == start or draw(st.booleans()):
         return Freeze(name, start, end, product)
     zone = draw(st.sampled_from(["UTC", "Asia/Shanghai"]))  # what clock changes do to a freeze is in test_dst.py
-    return YearlyFreeze(name, f"{start:%m-%d %H:%M}", f"{end:%m-%d %H:%M}", zone, product)
+    every = draw(st.sampled_from(list(Every)))
+    return RecurringFreeze(name, _said(start, every), _said(end, every), zone, product, every)
+
+
+def _said(moment: datetime, every: Every) -> str:
+    """What a recurring freeze says of a time."""
+    days = {Every.YEAR: f"{moment:%m-%d}", Every.MONTH: f"{moment:%d}", Every.WEEK: f"{moment:%a}".lower()}
+    return f"{days[every]} {moment:%H:%M}"
 
 
 def is_open(rules: Rules, minute: datetime) -> bool:
@@ -121,7 +137,13 @@ def _is_its_day(rule: WeeklyWindow | MonthlyWindow, day: datetime) -> bool:
 def _frozen(freeze: FreezeRule, minute: datetime) -> bool:
     if isinstance(freeze, Freeze):
         return freeze.start <= minute < freeze.end
-    shown = f"{minute.astimezone(ZoneInfo(freeze.zone)):%m-%d %H:%M}"
-    if freeze.start < freeze.end:
-        return freeze.start <= shown < freeze.end
-    return shown >= freeze.start or shown < freeze.end
+    wall = minute.astimezone(ZoneInfo(freeze.zone))
+    shown, start, end = (_order(said, freeze.every) for said in (_said(wall, freeze.every), freeze.start, freeze.end))
+    if start < end:
+        return start <= shown < end
+    return shown >= start or shown < end
+
+
+def _order(said: str, every: Every) -> str:
+    days = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+    return f"{days.index(said[:3])} {said[4:]}" if every is Every.WEEK else said

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from liftlock.model import DatedWindow, FreezeRule, Window, WindowRule, YearlyFreeze
+from liftlock.model import DatedWindow, FreezeRule, RecurringFreeze, Window, WindowRule
 from liftlock.wall_clock import freeze_between, in_utc, steady
 from liftlock.window import Rules, clock_note, occurrences
 from liftlock.window_text import window_rules
@@ -195,7 +195,7 @@ def local(text: str) -> datetime:
             " here it is the second time, 01:30 UTC",
         ),
         (
-            YearlyFreeze("summer", "03-28 02:30", "10-01 00:00", "Europe/Berlin"),
+            RecurringFreeze("summer", "03-28 02:30", "10-01 00:00", "Europe/Berlin"),
             "sun 00:00-06:00",
             "2027-03-27T12:00",
             "freeze summer starts at 02:30, which Europe/Berlin skips on 2027-03-28: 01:30 (00:30 UTC) counts instead",
@@ -238,7 +238,7 @@ def test_a_window_that_clocks_skip_whole_is_said_at_the_one_that_is_taken_instea
 def test_windows_and_freezes_run_through_a_year_end() -> None:
     night = window_rules("last thursday 22:00 for 6h")
     assert open_in("Europe/Berlin", "last thursday 22:00 for 6h", "2026-12-31T12:00") == ["12-31 21:00-03:00"]
-    eve = YearlyFreeze("new year", "12-31 23:00", "01-01 01:00", "Europe/Berlin")
+    eve = RecurringFreeze("new year", "12-31 23:00", "01-01 01:00", "Europe/Berlin")
     found = occurrences(Rules("Europe/Berlin", night, (eve,)), utc("2026-12-31T12:00"), 2 * DAY)
     assert found == (
         Window(utc("2026-12-31T21:00"), utc("2026-12-31T22:00")),
@@ -247,7 +247,7 @@ def test_windows_and_freezes_run_through_a_year_end() -> None:
 
 
 def test_a_yearly_freeze_covers_both_readings_of_a_time_that_comes_twice() -> None:
-    switch = YearlyFreeze("switch", "10-25 02:30", "10-25 02:45", "Europe/Berlin")
+    switch = RecurringFreeze("switch", "10-25 02:30", "10-25 02:45", "Europe/Berlin")
     found = occurrences(Rules("Europe/Berlin", window_rules("always"), (switch,)), utc("2026-10-24T12:00"), DAY)
     assert (found[0].end, found[1].start) == (utc("2026-10-25T00:30"), utc("2026-10-25T01:45"))
 

@@ -6,7 +6,17 @@ import pytest
 
 from liftlock.errors import InputError
 from liftlock.inventory import read_fleet, read_stub
-from liftlock.model import Contact, DatedWindow, Freeze, Host, HostGroup, MonthlyWindow, WeeklyWindow, YearlyFreeze
+from liftlock.model import (
+    Contact,
+    DatedWindow,
+    Every,
+    Freeze,
+    Host,
+    HostGroup,
+    MonthlyWindow,
+    RecurringFreeze,
+    WeeklyWindow,
+)
 
 FLEET = """\
 fleet: demo
@@ -149,24 +159,55 @@ def test_windows_and_freezes_of_every_kind_are_read_for_customers_and_groups() -
         MonthlyWindow("third saturday 22:00 for 6h", 3, 5, 22 * 60, night),
         DatedWindow("2026-12-05 22:00 for 90m", datetime(2026, 12, 5, 22), timedelta(minutes=90)),  # noqa: DTZ001
     )
-    assert huaxin.freezes == (YearlyFreeze("year end", "12-20 00:00", "01-05 00:00", "Asia/Shanghai"),)
+    assert huaxin.freezes == (RecurringFreeze("year end", "12-20 00:00", "01-05 00:00", "Asia/Shanghai"),)
     assert huaxin.at_once == 2
     assert huaxin.groups == {
         "trading": HostGroup(
             "trading",
             (MonthlyWindow("last sun 01:00 for 2h", -1, 6, 60, timedelta(hours=2)),),
-            (YearlyFreeze("audit", "02-29 00:00", "03-02 00:00", "UTC", "gate"),),
+            (RecurringFreeze("audit", "02-29 00:00", "03-02 00:00", "UTC", "gate"),),
         )
     }
     assert fleet.hosts[0].group == "trading"
     assert fleet.freezes[0].product == "gate"
 
 
+def coming_back(every: str, start: str, end: str) -> str:
+    """GROUPED with this freeze for its group."""
+    old = 'every: year, zone: UTC, product: gate, from: "02-29 00:00", until: "03-02 00:00"'
+    return GROUPED.replace(old, f'every: {every}, from: "{start}", until: "{end}"')
+
+
+def test_freezes_of_every_month_and_week_are_read() -> None:
+    texts = coming_back("month", "28 00:00", "03 00:00"), coming_back("week", "Fri 18:00", "mon 06:00")
+    found = [read_fleet(text, "demo.yaml").customers["huaxin"].groups["trading"].freezes[0] for text in texts]
+    assert found == [
+        RecurringFreeze("audit", "28 00:00", "03 00:00", "Asia/Shanghai", every=Every.MONTH),
+        RecurringFreeze("audit", "fri 18:00", "mon 06:00", "Asia/Shanghai", every=Every.WEEK),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("every", "start", "end", "wanted"),
+    [
+        ("day", "28 00:00", "03 00:00", "every: must be `year`, `month` or `week`, found the text `day`"),
+        ("month", "12-20 00:00", "03 00:00", "from: `12-20 00:00` is not a time of every month such as `28 18:00`"),
+        ("month", "28 00:00", "32 00:00", "until: `32 00:00` is not a time of every month such as `28 18:00`"),
+        ("month", "00 00:00", "03 00:00", "from: `00 00:00` is not a time of every month such as `28 18:00`"),
+        ("week", "fri 18:00", "day 06:00", "until: `day 06:00` is not a time of every week such as `fri 18:00`"),
+        ("week", "fri 25:00", "mon 06:00", "from: `fri 25:00` is not a time of every week such as `fri 18:00`"),
+        ("week", "fri 18:00", "Fri 18:00", "until: must differ from `from`"),
+    ],
+)
+def test_a_mistake_in_a_freeze_of_every_month_or_week_is_named(every: str, start: str, end: str, wanted: str) -> None:
+    (found,) = problems(coming_back(every, start, end))
+    assert f"customers.huaxin.groups.trading.freezes[0].{wanted}" in found
+
+
 @pytest.mark.parametrize(
     ("old", "new", "wanted"),
     [
         ("group: trading", "group: tradng", "20:62: hosts[0].group: `huaxin` has no group `tradng`; did you mean"),
-        ("every: year, zone", "every: month, zone", "freezes[0].every: must be `year`, found the text `month`"),
         ('"02-29 00:00"', '"2026-02-28 00:00"', "is not a time of every year such as `12-20 00:00`"),
         ('"02-29 00:00"', '"02-30 00:00"', "is not a time of every year such as `12-20 00:00`"),
         ('from: "02-29 00:00"', 'from: "03-02 00:00"', "groups.trading.freezes[0].until: must differ from `from`"),

@@ -8,15 +8,16 @@ import pytest
 from liftlock.model import (
     Customer,
     DatedWindow,
+    Every,
     Fleet,
     Freeze,
     FreezeRule,
     HostGroup,
     MonthlyWindow,
+    RecurringFreeze,
     WeeklyWindow,
     Window,
     WindowRule,
-    YearlyFreeze,
 )
 from liftlock.window import Rules, first_fit, occurrences, rules_for, why_blocked
 
@@ -151,7 +152,7 @@ def test_a_window_on_one_date_comes_once() -> None:
 
 
 def test_a_yearly_freeze_comes_back_and_may_span_the_year_end() -> None:
-    year_end = YearlyFreeze("year end", "12-20 00:00", "01-05 00:00", "Europe/Berlin")
+    year_end = RecurringFreeze("year end", "12-20 00:00", "01-05 00:00", "Europe/Berlin")
     daily = rules(ALWAYS, freezes=(year_end,))
     for after, opens in (("2026-12-25T00:00", "2027-01-04T23:00"), ("2031-01-01T00:00", "2031-01-04T23:00")):
         assert occurrences(daily, utc(after))[0].start == utc(opens)
@@ -160,12 +161,51 @@ def test_a_yearly_freeze_comes_back_and_may_span_the_year_end() -> None:
 
 
 def test_the_29_february_of_a_yearly_freeze_counts_as_the_first_of_march_in_other_years() -> None:
-    leap = rules(ALWAYS, zone="UTC", freezes=(YearlyFreeze("leap", "02-29 00:00", "03-02 00:00", "UTC"),))
+    leap = rules(ALWAYS, zone="UTC", freezes=(RecurringFreeze("leap", "02-29 00:00", "03-02 00:00", "UTC"),))
     assert occurrences(leap, utc("2027-02-27T00:00"), timedelta(days=2))[0].end == utc("2027-03-01T00:00")
     assert occurrences(leap, utc("2028-02-27T00:00"), timedelta(days=2))[0].end == utc("2028-02-29T00:00")
 
 
+def test_a_monthly_freeze_comes_back_over_the_end_of_each_month() -> None:
+    accounts = RecurringFreeze("accounts", "28 00:00", "04 00:00", "UTC", every=Every.MONTH)
+    found = occurrences(rules(ALWAYS, zone="UTC", freezes=(accounts,)), utc("2026-12-30T00:00"), timedelta(days=70))
+    assert [(f"{one.start:%m-%d}", f"{one.end:%m-%d}") for one in found] == [
+        ("01-04", "01-28"),
+        ("02-04", "02-28"),
+        ("03-04", "03-10"),
+    ]
+    within = RecurringFreeze("payroll", "10 08:00", "10 20:00", "Europe/Berlin", every=Every.MONTH)
+    first, second = occurrences(rules(ALWAYS, freezes=(within,)), utc("2026-12-10T00:00"), timedelta(days=2))
+    assert (first.end, second.start) == (utc("2026-12-10T07:00"), utc("2026-12-10T19:00"))
+
+
+def test_a_day_that_a_month_does_not_have_counts_as_the_first_of_the_next() -> None:
+    late = RecurringFreeze("late", "31 00:00", "02 00:00", "UTC", every=Every.MONTH)
+    found = occurrences(rules(ALWAYS, zone="UTC", freezes=(late,)), utc("2027-01-20T00:00"), timedelta(days=60))
+    assert [(f"{one.start:%m-%d}", f"{one.end:%m-%d}") for one in found] == [
+        ("01-20", "01-31"),
+        ("02-02", "03-01"),
+        ("03-02", "03-21"),
+    ]
+
+
+def test_a_weekly_freeze_comes_back_over_the_weekend_and_over_the_year_end() -> None:
+    weekend = RecurringFreeze("weekend", "fri 18:00", "mon 06:00", "Europe/Berlin", every=Every.WEEK)
+    found = occurrences(rules(ALWAYS, freezes=(weekend,)), utc("2026-12-26T00:00"), timedelta(days=14))
+    assert [(one.start, one.end) for one in found] == [
+        (utc("2026-12-28T05:00"), utc("2027-01-01T17:00")),
+        (utc("2027-01-04T05:00"), utc("2027-01-08T17:00")),
+    ]
+
+
 # ---- why there is no slot
+
+
+def test_a_freeze_that_comes_back_again_and_again_is_named_once() -> None:
+    weekend = RecurringFreeze("weekend", "fri 18:00", "mon 06:00", "Europe/Berlin", every=Every.WEEK)
+    assert why(rules(SATURDAY_NIGHT, freezes=(weekend,)), HOUR, "2026-11-23T00:00") == (
+        "no slot before 2027-02-23: freeze weekend 13 times, to 2027-02-22; without it there is one on 2026-11-28 22:00"
+    )
 
 
 def test_a_freeze_that_takes_every_long_window_is_named_with_what_would_free_it() -> None:

@@ -9,6 +9,7 @@ from liftlock.model.fleet import (
     Contact,
     Customer,
     DatedWindow,
+    Every,
     Fleet,
     Freeze,
     FreezeRule,
@@ -17,10 +18,10 @@ from liftlock.model.fleet import (
     HostProduct,
     Manager,
     MonthlyWindow,
+    RecurringFreeze,
     WeeklyWindow,
     Window,
     WindowRule,
-    YearlyFreeze,
 )
 from liftlock.model.host import HostAnswer, HostResult, Observation, Ticket
 from liftlock.model.plan import (
@@ -61,6 +62,7 @@ __all__ = [
     "Contact",
     "Customer",
     "DatedWindow",
+    "Every",
     "Exclusion",
     "Fix",
     "Fleet",
@@ -87,6 +89,7 @@ __all__ = [
     "Policy",
     "Prior",
     "Product",
+    "RecurringFreeze",
     "Release",
     "ReleaseKind",
     "RollbackScope",
@@ -97,5 +100,4 @@ __all__ = [
     "WeeklyWindow",
     "Window",
     "WindowRule",
-    "YearlyFreeze",
 ]

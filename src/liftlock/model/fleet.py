@@ -70,11 +70,19 @@ class Freeze:
     zone: str = field(default="UTC", compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class YearlyFreeze:
-    """A freeze that comes back every year: from `start` to `end`, both local (`12-20 00:00`), in `zone`.
+class Every(StrEnum):
+    """How often a freeze comes back."""
 
-    Days are month and day; an end before its start is in the next year.
+    YEAR = "year"
+    MONTH = "month"
+    WEEK = "week"
+
+
+@dataclass(frozen=True, slots=True)
+class RecurringFreeze:
+    """A freeze that comes back every year, month or week: from `start` to `end`, both local, in `zone`.
+
+    They are `12-20 00:00` in a year, `28 18:00` in a month, `fri 18:00` in a week (`liftlock.recurring`).
     """
 
     name: str
@@ -82,9 +90,10 @@ class YearlyFreeze:
     end: str
     zone: str
     product: str | None = None
+    every: Every = Every.YEAR
 
 
-FreezeRule = Freeze | YearlyFreeze
+FreezeRule = Freeze | RecurringFreeze
 
 
 @dataclass(frozen=True, slots=True)
