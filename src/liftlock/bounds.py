@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from liftlock.model import Fleet, Plan, PlannedHost
+from liftlock.model import Customer, Fleet, Plan, PlannedCustomer, PlannedHost
 
 Key = tuple[str, ...]
 """What a bound is on: `("site", site)`, `("customer", customer)` or `("redundancy", customer, group)`."""
@@ -31,10 +31,10 @@ class Bounds:
     limits: Mapping[Key, int]
 
 
-def bounds_of(plan: Plan) -> Bounds:
-    """The bounds that the plan's policy, customers and redundancy groups set."""
+def bounds_of(plan: Plan, customers: Iterable[Customer | PlannedCustomer] | None = None) -> Bounds:
+    """The bounds that the plan's policy, customers and redundancy groups set; a draft's customers are the fleet's."""
     policy = plan.policy
-    own = {customer.name: customer.at_once for customer in plan.customers}
+    own = {customer.name: customer.at_once for customer in (plan.customers if customers is None else customers)}
     keys: dict[str, tuple[Key, ...]] = {}
     limits: dict[Key, int] = {}
     members: dict[Key, set[str]] = {}

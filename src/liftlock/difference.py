@@ -7,7 +7,7 @@ A change is *material* when what customers were told, or people approved, no lon
 fleet, which hosts, from which version over which hops, their windows, waves and places (customer, site,
 redundancy), how long ahead customers are told and their bounds, the policy, the approvals needed and the rules
 set aside; and a host that needs half as long again, or more, than planned. Not material are hashes of inputs,
-reasons of hosts left out, the finish, and the budget, which follows from hosts and policy.
+reasons of hosts left out, when all are through, the finish, and the budget, which follows from hosts and policy.
 """
 
 from __future__ import annotations
@@ -46,11 +46,12 @@ class What(StrEnum):
     POLICY = "policy"
     APPROVALS = "approvals"
     WAIVED = "waived"
+    THROUGH = "through"
     FINISH = "finish"
     INPUT = "input"
 
 
-IMMATERIAL = frozenset({What.LENGTH, What.LEFT_OUT, What.BUDGET, What.FINISH, What.INPUT})
+IMMATERIAL = frozenset({What.LENGTH, What.LEFT_OUT, What.BUDGET, What.THROUGH, What.FINISH, What.INPUT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +188,7 @@ def _of_rules(old: Plan, new: Plan) -> Iterator[Change]:
         yield from _differing(What.POLICY, _value(before), _value(after), setting.name)
     yield from _differing(What.APPROVALS, str(old.approvals), str(new.approvals))
     yield from _differing(What.WAIVED, _value(old.waived), _value(new.waived))
+    yield from _differing(What.THROUGH, _value(old.through), _value(new.through))
     yield from _differing(What.FINISH, _value(old.finish), _value(new.finish))
 
 

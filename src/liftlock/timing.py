@@ -1,37 +1,33 @@
-"""When: the window of every planned host, by when its customer must be told, and the earliest finish.
+"""When: the window of every planned host, by when its customer must be told, and when all are through.
 
 1. No window begins before the lead time promised to the customer is over. It is counted not from the making of the
    plan but from the first full hour (UTC) that is at least `TO_TELL`, or the lead time itself when that is shorter,
    later: until then the plan can be gated, reviewed, approved and announced, and the customer is told in time. Where no
    lead time is promised, or the notice is waived, there is nothing to tell ahead, and a window may begin at once.
-2. Waves go one after the other. A wave is ready when the one before it can be through and has baked.
-3. A host's window is the first stretch of allowed time that, once its wave is ready, still has room for what the host
-   needs: the expected time of its hops, and as much again for the way back. Hosts of one customer and group with the
-   same need take turns, as many at once as the policy and the customer allow; who finds no room goes to the next
-   stretch.
-4. A wave can be through when its last host can be, and not before `concurrency` hosts at once can have done the work:
-   for every moment, what cannot begin before it takes at least its expected time divided by `concurrency`. The same
-   holds for the hosts under each bound (`liftlock.bounds`): of a site, a customer, a redundancy group.
-5. What a plan promises of a stretch longer than a week (`always`) is whole days, until the host can be through.
-6. The plan can be finished when its last wave is through and has baked. When a host has no slot at all, not all can
-   be through, and there is no finish.
-
-Everything here is a bound from below: hosts that fail, and hosts of other customers in the same hour, only add to it.
-One more rule, or one window less, can therefore never make the same hosts start or finish earlier.
+2. Waves go one after the other. A wave is ready when the one before it is through and has baked; in a wave by evidence
+   that has several ranks, the next rank when the one before it is through.
+3. A host's window is the stretch of allowed time in which it has its turn (`liftlock.turns`): from its wave's ready on,
+   and as many at once as `concurrency` and the bounds (`liftlock.bounds`) allow. A stretch must have room for what a
+   host needs: the expected time of its hops, and as much again for the way back. Who finds no room goes to the next
+   stretch, and who finds none at all is left out.
+4. What a plan promises of a stretch longer than a week (`always`) is whole days, until the host can be through.
+5. The plan is through when its last wave is through and has baked: when every hop takes its expected time, and no host
+   fails. Nobody can be sooner than its earliest finish (`liftlock.earliest`).
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from itertools import groupby, repeat
+from itertools import groupby
 from operator import attrgetter
-from typing import NamedTuple
 
 from liftlock.bounds import Key, bounds_of
+from liftlock.earliest import all_through
 from liftlock.model import Exclusion, Fleet, Outcome, Plan, PlannedCustomer, PlannedHost, Policy, ReleaseKind, Window
+from liftlock.turns import Alike, Turn, take_turns
 from liftlock.wall_clock import shown
 from liftlock.window import HORIZON, Rules, clock_note, first_fit, occurrences, rules_for, why_blocked
 
@@ -44,16 +40,9 @@ working day."""
 
 _HOUR, _DAY, _WEEK = timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
 _Group = tuple[str, str | None]
+_Kind = tuple[str, _Group, timedelta, tuple[Key, ...]]
 _ALL: Key = ()
 """What `policy.concurrency` bounds, beside the bounds on some of the hosts."""
-
-
-class _Place(NamedTuple):
-    """Where one host starts: its window, when it does in it, and what a change of clocks did to the window."""
-
-    window: Window
-    start: datetime
-    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +70,7 @@ class Openings:
     _rules: dict[_Group, Rules] = field(default_factory=dict)
     _stretches: dict[_Group, tuple[Window, ...]] = field(default_factory=dict)
     _slots: dict[tuple[_Group, timedelta], Window | Blocked] = field(default_factory=dict)
+    _notes: dict[tuple[_Group, datetime], str] = field(default_factory=dict)
 
     def lead(self, customer: str) -> timedelta:
         """How long before the work this customer must be told; nothing when the notice was waived."""
@@ -116,21 +106,12 @@ class Openings:
             self._stretches[group] = self.alike[key]
         return self._stretches[group]
 
-    def at_once(self, customer: str) -> int:
-        """How many of a customer's hosts may be worked on at the same time."""
-        own = self.fleet.customers[customer].at_once or self.policy.customer_at_once
-        return min(self.policy.concurrency, own or self.policy.concurrency)
-
-    def places(self, group: _Group, needed: timedelta, ready: datetime) -> Iterator[_Place]:
-        """The places of hosts with the same need, one after the other."""
-        at_once = self.at_once(group[0])
-        for stretch in self.stretches(group):
-            start = max(stretch.start, ready)
-            if start + needed <= stretch.end:
-                note = clock_note(self.rules(group), stretch)
-            while start + needed <= stretch.end:
-                yield from repeat(_Place(stretch, start, note), at_once)
-                start += needed / AND_BACK
+    def note(self, group: _Group, stretch: Window) -> str:
+        """What a change of clocks did to a stretch of the group; empty when nothing."""
+        key = group, stretch.start
+        if key not in self._notes:
+            self._notes[key] = clock_note(self.rules(group), stretch)
+        return self._notes[key]
 
 
 def first_start(planned_at: datetime, lead: timedelta) -> datetime:
@@ -143,44 +124,78 @@ def first_start(planned_at: datetime, lead: timedelta) -> datetime:
 
 
 def in_time(draft: Plan, openings: Mapping[str, Openings]) -> tuple[Plan, tuple[Exclusion, ...]]:
-    """The draft, whose hosts stand in waves, with their windows, its customers and its finish; openings by product.
+    """The draft, whose hosts stand in waves, with their windows, its customers and its ends; openings by product.
 
     When there are hosts that find no slot once their wave is ready, those, and the draft as it was.
     """
     own = openings[draft.product]
+    bounds = bounds_of(draft, own.fleet.customers.values())
+    limits = {**bounds.limits, _ALL: draft.policy.concurrency}
     groups = {host.name: host.group for host in own.fleet.hosts if host.group}
-    bounds = bounds_of(draft)
-    ready = through = draft.created_at
-    found: list[tuple[PlannedHost, _Place]] = []
+    ready = draft.created_at
+    at_best = None if any(left.outcome is not Outcome.ALREADY_CURRENT for left in draft.exclusions) else ready
+    placed: list[PlannedHost] = []
     late: list[Exclusion] = []
     for _, wave in groupby(draft.hosts, key=attrgetter("wave")):
-        places: dict[tuple[str, _Group, timedelta], Iterator[_Place]] = {}
-        work: dict[Key, dict[datetime, timedelta]] = defaultdict(lambda: defaultdict(timedelta))
-        everywhere = work[_ALL]
-        for host in wave:
-            group = host.customer, groups.get(host.machine) if groups else None
-            kind = host.product, group, host.needed
-            if kind not in places:
-                places[kind] = openings[draft.product_of(host)].places(group, host.needed, ready)
-            if place := next(places[kind], None):
-                found.append((host, place))
-                expected = host.needed / AND_BACK
-                everywhere[place.start] += expected
-                for bound in bounds.keys.get(host.name, ()):
-                    work[bound][place.start] += expected
-                through = max(through, place.start + expected)
-            else:
-                late.append(_late(host, group, ready, openings[draft.product_of(host)]))
-        for bound, starts in work.items():
-            at_once = bounds.limits.get(bound, draft.policy.concurrency)
-            through = max([through, *_capacity_through(starts, at_once)])
-        ready = through + draft.policy.bake
+        of_wave: list[Alike] = []
+        for _, of_rank in groupby(wave, key=attrgetter("rank")):
+            hosts = list(of_rank)
+            kinds = _alike(draft, hosts, groups, bounds.keys, openings)
+            turns, without = take_turns([*kinds.values()], limits, ready)
+            for place, bound in without.items():
+                host = hosts[place]
+                group = host.customer, groups.get(host.machine)
+                late.append(_late(host, group, ready, bound, limits, openings[draft.product_of(host)]))
+            for (product, group, *_), alike in kinds.items():
+                ready = max(ready, _place(hosts, alike, turns, group, openings[product]))
+            placed += hosts
+            of_wave += kinds.values()
+        ready += draft.policy.bake
+        at_best = at_best and all_through(of_wave, limits, at_best)
+        at_best = at_best and at_best + draft.policy.bake
     if late:
         return draft, tuple(late)
-    placed = tuple(_placed(host, place) for host, place in found)
-    blocked = any(left.outcome is Outcome.DEFERRED for left in draft.exclusions)
-    finish = None if blocked or not placed else ready
-    return replace(draft, hosts=placed, customers=tuple(_customers(placed, own)), finish=finish), ()
+    customers = tuple(_customers(placed, own))
+    through, finish = (ready, at_best) if placed else (None, None)
+    return replace(draft, hosts=tuple(placed), customers=customers, through=through, finish=finish), ()
+
+
+def _alike(
+    draft: Plan,
+    hosts: Sequence[PlannedHost],
+    groups: Mapping[str, str | None],
+    keys: Mapping[str, tuple[Key, ...]],
+    openings: Mapping[str, Openings],
+) -> dict[_Kind, Alike]:
+    """The hosts by what is alike in them; their places are those in `hosts`."""
+    kinds: dict[_Kind, Alike] = {}
+    for place, host in enumerate(hosts):
+        group = host.customer, groups.get(host.machine) if groups else None
+        kind = draft.product_of(host), group, host.needed, keys.get(host.name, ())
+        if (known := kinds.get(kind)) is None:
+            stretches = openings[kind[0]].stretches(group)
+            known = kinds[kind] = Alike(stretches, host.needed, host.needed / AND_BACK, (*kind[3], _ALL), [])
+        known.places.append(place)
+    return kinds
+
+
+def _place(
+    hosts: list[PlannedHost], alike: Alike, turns: Mapping[int, Turn], group: _Group, openings: Openings
+) -> datetime:
+    """Give those of the hosts that are alike and have a turn their window; when the last of them is through."""
+    before: Turn | None = None
+    through = openings.now
+    for place in alike.places:
+        if (turn := turns.get(place)) is None:
+            continue
+        if turn is not before:
+            before, window, note = turn, _promised(turn, alike.needed), openings.note(group, turn.stretch)
+            through = max(through, turn.start + alike.expected)
+        host = hosts[place]
+        if note or host.window is not window:
+            said = "; ".join(part for part in (host.note, note) if part)
+            hosts[place] = host.placed(host.wave, window, said)
+    return through
 
 
 def blocked_lines(plan: Plan) -> list[str]:
@@ -201,38 +216,43 @@ def _named(hosts: Sequence[str]) -> str:
     return ", ".join(hosts[:3]) + (f" and {len(hosts) - 3} more" if len(hosts) > 3 else "")
 
 
-def _promised(place: _Place, needed: timedelta) -> Window:
+def _promised(turn: Turn, needed: timedelta) -> Window:
     """What the customer is told: the stretch, or, of one that never ends, the days until the host can be through."""
-    if place.window.end - place.window.start <= _WEEK:
-        return place.window
-    days = -((place.window.start - place.start - needed) // _DAY)
-    return Window(place.window.start, min(place.window.end, place.window.start + days * _DAY))
+    if turn.stretch.end - turn.stretch.start <= _WEEK:
+        return turn.stretch
+    days = -((turn.stretch.start - turn.start - needed) // _DAY)
+    return Window(turn.stretch.start, min(turn.stretch.end, turn.stretch.start + days * _DAY))
 
 
-def _placed(host: PlannedHost, place: _Place) -> PlannedHost:
-    window = _promised(place, host.needed)
-    if host.window is window and not place.note:
-        return host
-    return host.placed(host.wave, window, "; ".join(part for part in (host.note, place.note) if part))
-
-
-def _late(host: PlannedHost, group: _Group, ready: datetime, openings: Openings) -> Exclusion:
-    zone = openings.rules(group).zone
-    limit = shown(openings.earliest(host.customer) + HORIZON, zone).date()
-    if next(openings.places(group, host.needed, ready), None):
-        why = f"the hosts before it fill every window, {openings.at_once(host.customer)} at once"
+def _late(
+    host: PlannedHost,
+    group: _Group,
+    ready: datetime,
+    bound: Key | None,
+    limits: Mapping[Key, int],
+    openings: Openings,
+) -> Exclusion:
+    rules, last = openings.rules(group), openings.earliest(host.customer) + HORIZON
+    if bound is not None:
+        limit = shown(last, rules.zone).date()
+        why = f"no slot before {limit}: the hosts before it fill every window, {_bound_words(bound, limits[bound])}"
     else:
-        begins = f"wave {host.wave} can begin on {shown(ready, zone):%Y-%m-%d %H:%M}"
-        why = f"{begins}, and no window is long enough after that"
-    return Exclusion(host.name, host.customer, Outcome.DEFERRED, f"no slot before {limit}: {why}")
+        begins = f"wave {host.wave} can begin on {shown(ready, rules.zone):%Y-%m-%d %H:%M} ({rules.zone})"
+        hops = "1 hop" if len(host.hops) == 1 else f"{len(host.hops)} hops"
+        why = why_blocked(rules, host.needed, f"{hops} and the way back", ready, last - ready, begins)
+    return Exclusion(host.name, host.customer, Outcome.DEFERRED, why)
 
 
-def _capacity_through(work: Mapping[datetime, timedelta], at_once: int) -> Iterator[datetime]:
-    """For each start of work, when so many hosts at once can have done all that starts from there on."""
-    left = timedelta()
-    for start in sorted(work, reverse=True):
-        left += work[start]
-        yield start + left / at_once
+def _bound_words(bound: Key, limit: int) -> str:
+    match bound:
+        case ("site", site):
+            return f"{limit} at once at site {site}"
+        case ("customer", customer):
+            return f"{limit} at once of {customer}"
+        case ("redundancy", _, group):
+            return f"{limit} at once of redundancy group {group}"
+        case _:
+            return f"{limit} at once in all (policy.concurrency)"
 
 
 def _customers(hosts: Iterable[PlannedHost], openings: Openings) -> Iterator[PlannedCustomer]:

@@ -80,17 +80,23 @@ def first_fit(stretches: Iterable[Window], needed: timedelta) -> Window | None:
     return next((stretch for stretch in stretches if stretch.end - stretch.start >= needed), None)
 
 
-def why_blocked(rules: Rules, needed: timedelta, work: str, after: datetime, horizon: timedelta = HORIZON) -> str:
+def why_blocked(
+    rules: Rules, needed: timedelta, work: str, after: datetime, horizon: timedelta = HORIZON, since: str = ""
+) -> str:
     """Why no stretch is `needed` long, and what would free it: too short windows, or the freezes that take the others.
 
-    `work` is what takes so long, such as `2 hops of 25 min and the way back`.
+    `work` is what takes so long, such as `2 hops of 25 min and the way back`; `since` says why only windows from
+    `after` on count, such as `wave 2 can begin on 2026-12-06 05:35 (Asia/Shanghai)`.
     """
+    until = f"no slot before {shown(after + horizon, rules.zone).date()}{since and f': {since}, and from then on'}"
+    if horizon <= timedelta():
+        return f"no slot before {shown(after + horizon, rules.zone).date()}: {since}, which is later"
     opened = _opened(rules, after, horizon)
     freezes = [f for f in _freezes(rules, after, horizon) if any(_overlap(f, stretch) for stretch in opened)]
     left = _without(opened, freezes)
-    until = f"no slot before {shown(after + horizon, rules.zone).date()}"
     if not opened:
-        return f"{until}: no window opens ({', '.join(dict.fromkeys(rule.text for rule in rules.windows)) or 'none'})"
+        named = dict.fromkeys(f"{rule.text}{_out_of_reach(rule, rules.zone, after, horizon)}" for rule in rules.windows)
+        return f"{until}: no window opens ({', '.join(named) or 'none'})"
     steps = [_frozen(freezes, rules.zone)] if freezes else []
     if left or not freezes:
         longest = in_words(_longest(left or opened))
@@ -100,6 +106,15 @@ def why_blocked(rules: Rules, needed: timedelta, work: str, after: datetime, hor
         them = "it" if len({freeze.name for freeze in freezes}) == 1 else "them"
         relief = f"; without {them} there is one on {shown(freed.start, rules.zone):%Y-%m-%d %H:%M}"
     return f"{until}: {', then '.join(steps)}{relief}"
+
+
+def _out_of_reach(rule: WindowRule, zone: str, after: datetime, horizon: timedelta) -> str:
+    """How a window on one date lies to the days that are looked at; empty for those that come back."""
+    if not isinstance(rule, DatedWindow):
+        return ""
+    if rule.start >= shown(after + horizon, zone).replace(tzinfo=None):
+        return f" comes later: plan again from {(rule.start - HORIZON).date() + _DAY} on"
+    return " is over by then: give another date"
 
 
 def clock_note(rules: Rules, window: Window) -> str:

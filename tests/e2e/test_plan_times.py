@@ -22,11 +22,11 @@ def test_a_plan_keeps_the_lead_and_says_until_when_each_customer_must_be_told(qu
     assert len(leads) == 3
     assert set(leads.values()) <= {timedelta(days=3), timedelta(days=10)}
     assert told["blocked"] == []
-    assert datetime.fromisoformat(told["finish"]) > made + timedelta(days=3)
+    assert datetime.fromisoformat(told["through"]) >= datetime.fromisoformat(told["finish"]) > made + timedelta(days=3)
     assert set(told["estimates"]) == {"1.5.0"}
     assert "by its manifest" in told["estimates"]["1.5.0"]
     assert "tell by" in shown
-    assert "All through not before" in shown
+    assert "All planned hosts through by" in shown
 
 
 def test_a_customer_without_a_slot_is_told_in_one_line_what_blocks_it(quiet_harbour: Harbour) -> None:

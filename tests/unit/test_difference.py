@@ -140,8 +140,9 @@ OLD = plan(host("np-1"), host("np-2", wave=2), left=(out("np-3"),), inputs={"a":
         replace(OLD, hosts=tuple(replace(host, needed=timedelta(minutes=29)) for host in OLD.hosts)),
         replace(OLD, hosts=tuple(replace(host, note="not observed: refused") for host in OLD.hosts)),
         replace(OLD, finish=NIGHT.end),
+        replace(OLD, through=NIGHT.end),
     ],
-    ids=["hashes", "reasons", "a little longer", "notes", "finish"],
+    ids=["hashes", "reasons", "a little longer", "notes", "finish", "through"],
 )
 def test_nothing_stands_against_going_on_when_only_hashes_and_remarks_changed(new: Plan) -> None:
     assert objections(OLD, new, ()) == []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -436,7 +437,8 @@ def test_a_host_whose_only_date_passes_while_earlier_waves_run_is_left_out() -> 
     (left,) = plan.exclusions
     assert (left.host, left.outcome) == ("mill000", Outcome.DEFERRED)
     assert left.reason == (
-        "no slot before 2027-02-21: wave 2 can begin on 2026-11-22 01:10, and no window is long enough after that"
+        "no slot before 2027-02-21: wave 2 can begin on 2026-11-22 01:10 (UTC), and from then on: "
+        "no window opens (2026-11-21 22:00 for 1h is over by then: give another date)"
     )
     assert plan.finish is None
 
@@ -447,8 +449,63 @@ def test_hosts_that_all_windows_together_have_no_room_for_are_left_out() -> None
     plan = plan_of(fleet(*many(5), customers=(in_utc("mill", once),)), policy=policy)
     assert [host.name for host in plan.hosts] == ["mill000", "mill001"]
     assert {left.reason for left in plan.exclusions} == {
-        "no slot before 2027-02-21: the hosts before it fill every window, 1 at once"
+        "no slot before 2027-02-21: the hosts before it fill every window, 1 at once in all (policy.concurrency)"
     }
+
+
+def test_a_freeze_that_takes_the_window_of_a_later_wave_is_named_with_what_would_free_it() -> None:
+    dates = (
+        DatedWindow("2026-12-05 20:00 for 4h", datetime(2026, 12, 5, 20), 4 * HOUR),  # noqa: DTZ001
+        DatedWindow("2027-01-10 20:00 for 4h", datetime(2027, 1, 10, 20), 4 * HOUR),  # noqa: DTZ001
+    )
+    stocktaking = Freeze("stocktaking", at("2026-12-31T16:00"), at("2027-01-31T16:00"))
+    shanghai = replace(in_utc("weir", *dates, freezes=(stocktaking,)), timezone="Asia/Shanghai")
+    policy = Policy(waves=("1", "100%"), notice_lead=NO_LEAD)
+    first = in_utc("mill", DatedWindow("", datetime(2026, 12, 5, 21), HOUR))  # noqa: DTZ001
+    plan = plan_of(fleet(*many(1), *many(1, "weir"), customers=(first, shanghai)), policy=policy)
+    assert blocked_lines(plan) == [
+        "weir: no slot before 2027-02-21: wave 2 can begin on 2026-12-06 05:40 (Asia/Shanghai), and from then on: "
+        "freeze stocktaking to 2027-01-31; without it there is one on 2027-01-10 20:00"
+    ]
+
+
+def test_hosts_of_many_customers_in_one_hour_take_the_next_when_all_together_are_too_many_at_once() -> None:
+    hour = WeeklyWindow("sat 22:00-23:00", 5 * 1440 + 22 * 60, 5 * 1440 + 23 * 60)
+    customers = tuple(in_utc(f"c{n:03}", hour) for n in range(150))
+    hosts = [host for one in customers for host in many(1, one.name)]
+    policy = Policy(notice_lead=NO_LEAD, waves=("100%",), concurrency=10, bake=timedelta())
+    plan = plan_of(fleet(*hosts, customers=customers), policy=policy)
+    nights = Counter(host.window.start for host in plan.hosts)
+    assert nights == {at("2026-11-21T22:00"): 50, at("2026-11-28T22:00"): 50, at("2026-12-05T22:00"): 50}
+    assert plan.through == plan.finish == at("2026-12-05T22:50"), (
+        "five turns of ten minutes, the last with its way back"
+    )
+
+
+@pytest.mark.parametrize(
+    ("facts", "policy"),
+    [({"redundancy": "pair"}, {}), ({"labels": {"site": "x"}}, {"site_at_once": 1}), ({}, {"customer_at_once": 1})],
+    ids=["redundancy", "site", "customer"],
+)
+def test_a_window_is_promised_to_no_more_hosts_than_the_bounds_let_through_it(
+    facts: dict[str, object], policy: dict[str, int]
+) -> None:
+    short = WeeklyWindow("sat 22:00-22:25", 5 * 1440 + 22 * 60, 5 * 1440 + 22 * 60 + 25)
+    bound = Policy(notice_lead=NO_LEAD, waves=("100%",), bake=timedelta(), **policy)  # type: ignore[arg-type]
+    plan = plan_of(fleet(*many(2, **facts), customers=(in_utc("mill", short),)), policy=bound)
+    assert [host.window.start for host in plan.hosts] == [at("2026-11-21T22:00"), at("2026-11-28T22:00")]
+    assert plan.through == plan.finish == at("2026-11-28T22:10")
+
+
+def test_a_host_that_is_left_out_leaves_no_finish_for_all_but_the_others_are_through() -> None:
+    late = in_utc("weir", DatedWindow("", datetime(2027, 1, 10, 22), HOUR))  # noqa: DTZ001
+    policy = Policy(notice_lead=NO_LEAD, waves=("100%",), bake=timedelta())
+    customers = (in_utc("mill", ALWAYS), late)
+    both = fleet(*many(1), *many(1, "weir"), customers=customers)
+    held = fleet(*many(1), *(replace(host, hold="on trial") for host in many(1, "weir")), customers=customers)
+    one, two = (plan_of(planned, policy=policy) for planned in (both, held))
+    assert one.through == one.finish == at("2027-01-10T22:10")
+    assert (two.finish, two.through) == (None, NOW + timedelta(minutes=10))
 
 
 def test_the_record_s_durations_replace_the_manifest_s_estimates_and_the_plan_says_so() -> None:

@@ -233,8 +233,15 @@ def test_windows_that_are_too_short_are_said_to_be_and_a_freeze_before_them_as_w
 
 def test_a_horizon_in_which_nothing_opens_is_said_to_be_empty() -> None:
     past = DatedWindow("2026-11-07 22:00 for 6h", datetime(2026, 11, 7, 22), 6 * HOUR)  # noqa: DTZ001
-    expected = "no slot before 2027-02-23: no window opens (2026-11-07 22:00 for 6h)"
+    expected = "no slot before 2027-02-23: no window opens (2026-11-07 22:00 for 6h is over by then: give another date)"
     assert why(rules(past), HOUR, "2026-11-23T00:00") == expected
+
+
+def test_a_date_beyond_the_horizon_is_said_to_come_later_and_when_to_plan_again() -> None:
+    far = DatedWindow("2027-03-01 22:00 for 6h", datetime(2027, 3, 1, 22), 6 * HOUR)  # noqa: DTZ001
+    expected = "no window opens (2027-03-01 22:00 for 6h comes later: plan again from 2026-11-30 on)"
+    assert why(rules(far), HOUR, "2026-11-23T00:00") == f"no slot before 2027-02-23: {expected}"
+    assert next_window(rules(far), HOUR, utc("2026-11-30T00:00")) is not None
 
 
 def test_a_naive_time_is_refused() -> None:

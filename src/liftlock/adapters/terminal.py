@@ -176,10 +176,15 @@ def show_plan(plan: Plan, path: Path, fleet: Fleet) -> None:
 
 
 def _show_times(screen: Console, plan: Plan, fleet: Fleet) -> None:
-    """The earliest finish or who has no slot, and for each customer by when it must be told, in its own time."""
-    if plan.finish:
+    """When all are through, who has no slot, and for each customer by when it must be told, in its own time."""
+    if plan.through:
         by = ", ".join(f"{version} {words}" for version, words in plan.estimates.items())
-        screen.print(f"All through not before {plan.finish:%a %d %b %Y %H:%M} UTC, as expected of a hop: {by}.")
+        through = f"{plan.through:%a %d %b %Y %H:%M} UTC"
+        screen.print(
+            f"All planned hosts through by {through}, if none fails and each hop takes what is expected: {by}."
+        )
+        if plan.finish and plan.finish < plan.through:
+            screen.print(f"No order of these waves could be through before {plan.finish:%a %d %b %Y %H:%M} UTC.")
     for line in blocked_lines(plan):
         screen.print(Text(line, style="yellow"), soft_wrap=True)
     if plan.waived:

@@ -235,7 +235,9 @@ class Plan:
 
     `hosts` stand in rollout order (by wave), `inputs` are the sha256 of every file it was made
     from, `id` is the sha256 of the rest in canonical JSON. `customers` are the customers with planned
-    hosts, `finish` the earliest moment at which all can be through, `approvals` how many people must
+    hosts. `through` is when the planned hosts are through, their last bake included, when each takes its expected time
+    and none fails; `finish` a moment before which no plan of these waves could bring all hosts through, and None while
+    one is left out that does not have the version already. `approvals` is how many people must
     approve, `prior` what was known of the failure rate, `waived` the rules set aside when it was made
     (`notice`), `downgrade` the reason for going to an older version, empty for every other plan.
     `estimates` say by version how long its hop is expected to take, and by what.
@@ -264,6 +266,7 @@ class Plan:
     only_hosts: tuple[str, ...] = ()
     also: Mapping[str, str] = field(default_factory=dict)
     replaces: str = ""
+    through: datetime | None = None
 
     @property
     def products(self) -> dict[str, str]:
