@@ -15,7 +15,7 @@ from liftlock.model import Exclusion, Fleet, Host, Plan, PlannedHost, Policy, Pr
 from liftlock.needs import Installed, Needs
 from liftlock.path import find_release
 from liftlock.plan_document import plan_id
-from liftlock.roles import in_order_of_rank, without_forerunners
+from liftlock.roles import hosts_by_rank, in_order_of_rank, without_forerunners
 from liftlock.timing import Openings, in_time
 from liftlock.waves import in_rollout_order, in_waves
 from liftlock.window import Rules, in_words
@@ -153,7 +153,7 @@ def _settled(draft: Plan, judged: Iterable[PlannedHost | Exclusion], setting: _S
         draft = replace(draft, hosts=tuple(in_waves(draft)))
         timed, late = in_time(draft, setting.openings)
         if not late:
-            return timed
+            return timed if draft.policy.by_evidence else replace(timed, shares_of=hosts_by_rank(products, timed.hosts))
         left_out |= {left.host: left for left in late}
         staying = [host for host in draft.hosts if host.name not in left_out]
         going = _may_go(draft, staying, left_out, order, setting)

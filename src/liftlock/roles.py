@@ -9,6 +9,7 @@ can do without it is for their needs to say.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from liftlock.model import Exclusion, Fleet, Outcome, PlannedHost, Product
@@ -37,6 +38,19 @@ def in_order_of_rank(
         return host.placed(host.wave, host.window, host.note, first + rank(product, roles[host.machine]))
 
     return sorted(map(ranked, planned), key=lambda host: host.rank)
+
+
+def hosts_by_rank(products: Sequence[Product], planned: Iterable[PlannedHost]) -> dict[str, int]:
+    """How many hosts each rank has, by product and role in words; `products` in the order in which they go."""
+    ranks = 1 + max(len(product.roles) for product in products)
+    counts = sorted(Counter(host.rank for host in planned).items())
+    return {_rank_words(products[number // ranks], number % ranks): count for number, count in counts}
+
+
+def _rank_words(product: Product, place: int) -> str:
+    if not product.roles:
+        return product.name
+    return f"{product.name} {product.roles[place] if place < len(product.roles) else 'without such a role'}"
 
 
 def without_forerunners(

@@ -159,6 +159,21 @@ def _end_of_wave(wave: str, planned: int) -> int:
     raise InputError(f"policy: the wave {wave!r} is neither a number of hosts nor a percentage")
 
 
+def wave_words(plan: Plan) -> str:
+    """The sizes of fixed waves, and what their shares are of, in one sentence; empty where there are none."""
+    if not plan.shares_of:
+        return ""
+    many = len(plan.shares_of) > 1
+    sizes = [str(sum(1 for _ in hosts)) for _, hosts in groupby(plan.hosts, key=attrgetter("wave"))]
+    more = f" and so on, {len(sizes)} waves in all" if len(sizes) > _WAVES_LISTED else ""
+    bases = (
+        f"{_count(count, 'planned host')}{f' of {name}' if many else ''}" for name, count in plan.shares_of.items()
+    )
+    waves = f"Waves {', '.join(plan.policy.waves)}{' for each product and role' if many else ''}"
+    listed = f"{', '.join(sizes[:_WAVES_LISTED])}{more}"
+    return f"{waves}: {listed}; shares of {' and '.join(bases)}, rounded up, never 0."
+
+
 def budget_words(plan: Plan) -> str:
     """What the target means for this plan, in one sentence: the failures it allows and what the first wave risks."""
     total, target = len(plan.hosts), plan.policy.target_percent

@@ -371,7 +371,7 @@ def test_who_comes_too_late_for_its_window_takes_along_who_relied_on_it() -> Non
     assert [host.name for host in plan.hosts] == ["db-1/acme-db", "app-1"]
     outcome, why = reasons(plan)["db-9/acme-db"]
     assert outcome is Outcome.DEFERRED
-    assert "wave 2 can begin on 2026-11-22 12:40, and no window is long enough after that" in why
+    assert "wave 2 can begin on 2026-11-22 12:40 (UTC), and from then on: needs 20 min" in why
     assert reasons(plan)["app-9"] == (
         Outcome.REFUSED,
         f"2.0.0 needs acme-db >=5.2, db-9 has 5.1.0 and is left out: {why}",

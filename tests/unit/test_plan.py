@@ -34,7 +34,7 @@ from liftlock.model import (
 from liftlock.plan import Target, make_plan
 from liftlock.plan_document import from_json, plan_file_name, plan_id, short_id, to_document, to_json
 from liftlock.timing import TO_TELL, blocked_lines, first_start
-from liftlock.waves import budget_words
+from liftlock.waves import budget_words, wave_words
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -299,6 +299,21 @@ def test_the_budget_is_said_in_words() -> None:
     )
     assert budget_words(plan_of_many(50)).startswith("98 % of 50 hosts allows 1 failure;")
     assert budget_words(plan_of_many(0)) == "No host is planned."
+
+
+def test_a_plan_says_what_the_shares_of_its_waves_are_of() -> None:
+    plan = plan_of_many(9)
+    assert plan.shares_of == {"gate": 9}
+    assert wave_words(plan) == "Waves 1, 25%, 100%: 1, 2, 6; shares of 9 planned hosts, rounded up, never 0."
+    assert wave_words(plan_of_many(9, Policy(waves=("evidence",)))) == ""
+    ranked = Catalogue(replace(CATALOGUE.product, roles=("db",)), CATALOGUE.releases)
+    hosts = fleet(*many(4), *(replace(host, name=f"x{host.name}", role="db") for host in many(2)))
+    plan = make_plan(Target(ranked, "1.5.0"), hosts, Policy(waves=("50%",)), {}, NOW)
+    assert plan.shares_of == {"gate db": 2, "gate without such a role": 4}
+    assert wave_words(plan) == (
+        "Waves 50% for each product and role: 1, 1, 2, 2; shares of 2 planned hosts of gate db and "
+        "4 planned hosts of gate without such a role, rounded up, never 0."
+    )
 
 
 # ---- time

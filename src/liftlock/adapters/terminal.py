@@ -18,7 +18,7 @@ from rich.text import Text
 from liftlock.model import Fleet, GateResult, Observation, Outcome, Plan, Verdict
 from liftlock.plan_document import short_id
 from liftlock.timing import blocked_lines
-from liftlock.waves import budget_words
+from liftlock.waves import budget_words, wave_words
 
 if TYPE_CHECKING:
     from liftlock.app.checking import Finding, Fingerprint
@@ -147,6 +147,8 @@ def show_plan(plan: Plan, path: Path, fleet: Fleet) -> None:
     screen = console()
     screen.print(f"[bold]Plan {short_id(plan)}[/]: {plan.brings} ({plan.kind}) for fleet {plan.fleet}")
     screen.print(budget_words(plan))
+    if waves := wave_words(plan):
+        screen.print(waves)
     _show_times(screen, plan, fleet)
     if plan.hosts:
         screen.print()
@@ -179,10 +181,8 @@ def _show_times(screen: Console, plan: Plan, fleet: Fleet) -> None:
     """When all are through, who has no slot, and for each customer by when it must be told, in its own time."""
     if plan.through:
         by = ", ".join(f"{version} {words}" for version, words in plan.estimates.items())
-        through = f"{plan.through:%a %d %b %Y %H:%M} UTC"
-        screen.print(
-            f"All planned hosts through by {through}, if none fails and each hop takes what is expected: {by}."
-        )
+        provided = f"if none fails and each hop takes what is expected: {by}"
+        screen.print(f"All planned hosts through by {plan.through:%a %d %b %Y %H:%M} UTC, {provided}.")
         if plan.finish and plan.finish < plan.through:
             screen.print(f"No order of these waves could be through before {plan.finish:%a %d %b %Y %H:%M} UTC.")
     for line in blocked_lines(plan):

@@ -242,6 +242,7 @@ class Plan:
     (`notice`), `downgrade` the reason for going to an older version, empty for every other plan.
     `estimates` say by version how long its hop is expected to take, and by what.
     `only_customers` and `only_hosts` are the names it was narrowed to when it was asked for; empty is the fleet.
+    `shares_of` is what percentages in `policy.waves` are of: the planned hosts, of each product and role for itself.
     `also` are further products that it brings to a version, `replaces` is the id of the plan it stands in for.
     """
 
@@ -267,6 +268,7 @@ class Plan:
     also: Mapping[str, str] = field(default_factory=dict)
     replaces: str = ""
     through: datetime | None = None
+    shares_of: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def products(self) -> dict[str, str]:

@@ -55,7 +55,7 @@ def plan(
     from liftlock.app.workspace import Workspace
     from liftlock.plan_document import to_document
     from liftlock.timing import blocked_lines
-    from liftlock.waves import budget_words
+    from liftlock.waves import budget_words, wave_words
 
     workspace = Workspace()
     old = workspace.find_plan(diff) if diff else None
@@ -82,6 +82,7 @@ def plan(
             "file": str(path),
             "allowed_failures": made.allowed_failures,
             "budget": budget_words(made),
+            "waves": wave_words(made),
             "blocked": blocked_lines(made),
             "warnings": warnings,
         }
