@@ -47,15 +47,22 @@ class Shape(BaseModel):
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Composes nodes only; knows the few plain types named above, and how deep is too deep."""
+    """Composes nodes only; knows the few plain types named above, and how deep is too deep.
+
+    With `mistakes` to write to, each item of a list gives way to its value once the next one begins: the nodes of a
+    hundred thousand hosts, which say where everything stands, would take ten times the room of what they stand for.
+    """
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own registry, replaced by a smaller one
     depth = 0
+    mistakes: list[tuple[yaml.Node, str]] | None = None
 
-    def descend_resolver(self, parent: yaml.Node | None, _index: object) -> None:
+    def descend_resolver(self, parent: yaml.Node | None, index: object) -> None:
         self.depth += 1
         if self.depth > _DEPTH and parent is not None:
             raise yaml.MarkedYAMLError(problem=f"nested more than {_DEPTH} deep", problem_mark=parent.start_mark)
+        if type(index) is int and index and parent is not None and self.mistakes is not None:
+            parent.value[index - 1] = value_of(parent.value[index - 1], {}, self.mistakes)
 
     def ascend_resolver(self) -> None:
         self.depth -= 1
@@ -77,17 +84,19 @@ def read(text: str, file: str, shape: type[M], *, empty_ok: bool = False) -> M:
     Raises InputError with every problem found, in the order they stand in `file`.
     """
     with garbage_collection_resting():
-        root = compose(text, file)
+        mistakes: list[tuple[yaml.Node, str]] = []
+        root = compose(text, file, mistakes if "*" not in text else None)  # an alias needs the node that it stands for
         if root is None and not empty_ok:
             raise InputError([Problem(file, "is empty", line=1, column=1)])
-        mistakes: list[tuple[yaml.Node, str]] = []
         value = {} if root is None else value_of(root, {}, mistakes)
         if mistakes:
             raise InputError(_sorted(_at(node, file, (), message) for node, message in mistakes))
+        del root
         try:
             return shape.model_validate(value)
         except ValidationError as error:
             details = error.errors(include_url=False)
+        root = compose(text, file)
         raise InputError(_sorted(_problem(root, file, shape, detail) for detail in details))
 
 
@@ -113,16 +122,22 @@ def garbage_collection_resting() -> Iterator[None]:
             gc.enable()
 
 
-def compose(text: str, file: str) -> yaml.Node | None:
-    """The tree of nodes, or None for a document without any. Raises InputError for what is not YAML."""
+def compose(text: str, file: str, mistakes: list[tuple[yaml.Node, str]] | None = None) -> yaml.Node | None:
+    """The tree of nodes, or None for a document without any. Raises InputError for what is not YAML.
+
+    With `mistakes` to write to, for `value_of`: items of lists are values already.
+    """
     control = yaml.reader.Reader.NON_PRINTABLE.search(text)
     if control:
         before = text[: control.start()]
         message = f"the control character U+{ord(control[0]):04X} cannot stand in a YAML file"
         place = (before.count("\n") + 1, len(before) - before.rfind("\n"))
         raise InputError([Problem(file, message, line=place[0], column=place[1])])
+    loader = _Loader(text)
+    loader.mistakes = mistakes
     try:
-        return yaml.compose(text, Loader=_Loader)
+        root: yaml.Node | None = loader.get_single_node()
+        return root
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line, mark.column) if mark else (0, 0)
@@ -130,14 +145,18 @@ def compose(text: str, file: str) -> yaml.Node | None:
         in_indent = faulty and "\t" in faulty[0][: column + 1] and not faulty[0][: column + 1].strip()
         message = "a tab cannot indent YAML: use spaces" if in_indent else f"is not valid YAML: {_syntax(error)}"
         raise InputError([Problem(file, message, line=line + 1, column=column + 1)]) from error
+    finally:
+        loader.dispose()
 
 
 def _syntax(error: yaml.MarkedYAMLError) -> str:
     return ", ".join(part for part in (error.context, error.problem) if part)
 
 
-def value_of(node: yaml.Node, known: dict[int, Any], mistakes: list[tuple[yaml.Node, str]]) -> Any:
+def value_of(node: Any, known: dict[int, Any], mistakes: list[tuple[yaml.Node, str]]) -> Any:
     """What a node stands for. Aliases share one value (`known`), so nesting them cannot multiply the work."""
+    if not isinstance(node, yaml.Node):
+        return node  # a value already
     if isinstance(node, yaml.ScalarNode):
         try:
             return SCALARS[node.tag](node.value)

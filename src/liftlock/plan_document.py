@@ -32,7 +32,7 @@ def from_document(document: Mapping[str, Any]) -> Plan:
 
 def to_json(plan: Plan) -> str:
     """The plan as one line of canonical JSON, newline at the end."""
-    return _canonical(to_document(plan)) + "\n"
+    return f"{_canonical(to_document(plan)).decode()}\n"
 
 
 def from_json(text: str, file: str) -> Plan:
@@ -63,11 +63,11 @@ def plan_id(plan: Plan) -> str:
 
 def _content_hash(document: Mapping[str, Any]) -> str:
     content = {key: value for key, value in document.items() if key != "id"}
-    return hashlib.sha256(_canonical(content).encode()).hexdigest()
+    return hashlib.sha256(_canonical(content)).hexdigest()
 
 
-def _canonical(document: Mapping[str, Any]) -> str:
-    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS).decode()
+def _canonical(document: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
 
 
 def short_id(plan: Plan) -> str:
