@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cache, partial
+from functools import cache
 
 from liftlock.condition import Facts
 from liftlock.errors import InputError
@@ -132,7 +132,10 @@ def _candidate(
     openings: Openings,
 ) -> PlannedHost | Exclusion:
     name = name_in_plan(host, product)
-    leave_out = partial(Exclusion, name, host.customer)
+
+    def leave_out(outcome: Outcome, reason: str) -> Exclusion:
+        return Exclusion(name, host.customer, outcome, reason)
+
     if host.hold is not None:
         return leave_out(Outcome.SKIPPED, host.hold or "on hold")
     standing = _standing(host, product, seen)
@@ -165,7 +168,10 @@ def _candidate(
 
 def _standing(host: Host, product: str, seen: Observation | None) -> _Standing | Exclusion:
     """What is known of a host: what was observed is the truth, the inventory's word only stands in for it."""
-    leave_out = partial(Exclusion, name_in_plan(host, product), host.customer)
+
+    def leave_out(outcome: Outcome, reason: str) -> Exclusion:
+        return Exclusion(name_in_plan(host, product), host.customer, outcome, reason)
+
     expected = host.expected_version
     if seen is None or not seen.reachable:
         cause = (seen.cause or seen.detail or "unreachable") if seen else "nobody looked"

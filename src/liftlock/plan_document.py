@@ -6,7 +6,10 @@ Its id is the sha256 of that JSON without the id, so the same inputs make the sa
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
+from datetime import timedelta
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -14,15 +17,36 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json as parse_json
 
 from liftlock.errors import InputError, Problem
-from liftlock.model import Plan
+from liftlock.model import Hop, Plan, PlannedHost, Window
 
 _PLAN: TypeAdapter[Plan] = TypeAdapter(Plan)
+_WINDOW, _PATH, _SPAN = TypeAdapter(Window), TypeAdapter(tuple[Hop, ...]), TypeAdapter(timedelta)
+_FIELDS = tuple(field.name for field in fields(PlannedHost))
+_values = attrgetter(*_FIELDS)
 
 
 def to_document(plan: Plan) -> dict[str, Any]:
     """The plan as plain values that JSON knows."""
-    document: dict[str, Any] = _PLAN.dump_python(plan, mode="json")
+    document: dict[str, Any] = _PLAN.dump_python(replace(plan, hosts=()), mode="json")
+    document["hosts"] = list(_hosts(plan))
     return document
+
+
+def _hosts(plan: Plan) -> Iterator[dict[str, Any]]:
+    """The hosts as plain values; hosts are many, their windows, paths and times few, so these are shared."""
+    windows: dict[int, Any] = {}
+    paths: dict[int, Any] = {}
+    spans: dict[timedelta, Any] = {}
+    for host in plan.hosts:
+        values = dict(zip(_FIELDS, _values(host), strict=True))
+        if (window := windows.get(id(host.window))) is None:
+            window = windows[id(host.window)] = _WINDOW.dump_python(host.window, mode="json")
+        if (path := paths.get(id(host.hops))) is None:
+            path = paths[id(host.hops)] = _PATH.dump_python(host.hops, mode="json")
+        if (needed := spans.get(host.needed)) is None:
+            needed = spans[host.needed] = _SPAN.dump_python(host.needed, mode="json")
+        values["window"], values["hops"], values["needed"] = window, path, needed
+        yield values
 
 
 def from_document(document: Mapping[str, Any]) -> Plan:

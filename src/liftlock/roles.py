@@ -29,13 +29,15 @@ def in_order_of_rank(
     """
     if len(products) == 1 and not products[0].roles:
         return list(planned)
-    roles = {host.name: host.role for host in fleet.hosts}
+    roles = {host.name: host.role for host in fleet.hosts if host.role}
     ranks = 1 + max(len(product.roles) for product in products)
     places = {product.name: (place * ranks, product) for place, product in enumerate(products)}
 
     def ranked(host: PlannedHost) -> PlannedHost:
         first, product = places[host.product or own]
-        return host.placed(host.wave, host.window, host.note, first + rank(product, roles[host.machine]))
+        return host.placed(
+            host.wave, host.window, host.note, first + (rank(product, roles.get(host.machine)) if product.roles else 0)
+        )
 
     return sorted(map(ranked, planned), key=lambda host: host.rank)
 

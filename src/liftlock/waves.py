@@ -46,10 +46,10 @@ _TIERS = {"internal": 0, "low": 0, "standard": 1, "key": 2}
 
 def in_rollout_order(fleet: Fleet, planned: Iterable[PlannedHost]) -> list[PlannedHost]:
     """By the order in this module's docstring; `planned` comes in by name."""
-    systems = {host.name: str(host.facts.get("os", "")) for host in fleet.hosts}
+    systems = {host.name: str(host.facts["os"]) for host in fleet.hosts if "os" in host.facts}
     kinds: dict[_Kind, list[PlannedHost]] = {}
     for host in planned:
-        kind = host.customer, host.site, systems[host.machine], host.observed, len(host.hops)
+        kind = host.customer, host.site, systems.get(host.machine, "") if systems else "", host.observed, len(host.hops)
         kinds.setdefault(kind, []).append(host)
     first_of_kind = {hosts[0].name: kind for kind, hosts in kinds.items()}
     sites = {

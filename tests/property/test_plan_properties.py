@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
+from pydantic import TypeAdapter
 
 from liftlock.model import (
     Artifact,
@@ -34,7 +35,7 @@ from liftlock.model import (
 )
 from liftlock.path import NoPathError, find_path
 from liftlock.plan import Target, make_plan
-from liftlock.plan_document import from_json, to_json
+from liftlock.plan_document import from_json, to_document, to_json
 from liftlock.timing import AND_BACK
 from liftlock.window import rules_for
 from property.drawn_time import CLOCK_CHANGES, DAY, MINUTE, allowed, freezes, is_open, window_rules
@@ -410,4 +411,5 @@ def test_a_stored_plan_reads_back_equal(drawn: tuple[Fleet, dict[str, Observatio
     fleet, observations = drawn
     plan = make_plan(Target(CATALOGUE, "1.2.0", observations), fleet, policy, {"水闸.yaml": "c" * 64}, NOW)
     assert from_json(to_json(plan), "plan.json") == plan
+    assert to_document(plan) == TypeAdapter(Plan).dump_python(plan, mode="json")
     assert to_json(from_json(to_json(plan), "plan.json")) == to_json(plan)
