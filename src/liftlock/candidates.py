@@ -12,7 +12,7 @@ from liftlock.errors import InputError
 from liftlock.model import Catalogue, Exclusion, Fleet, Hop, Host, Observation, Outcome, PlannedHost
 from liftlock.needs import Installed
 from liftlock.path import NoPathError, find_path, find_release, relevant_facts
-from liftlock.timing import AND_BACK, Blocked, Openings
+from liftlock.timing import Blocked, Openings
 from liftlock.window import in_words
 
 _SPACE_FACTOR = 3  # the artifact itself, what it unpacks to, and room to spare for both
@@ -24,7 +24,8 @@ class Target:
     """One product of a plan: its releases, the version it is brought to, and what is known of its hosts.
 
     `observations` are by the inventory's host names; a host without one counts as unreachable. `durations` are by
-    version how long its hop took in the record; where there are none, the manifest's estimate counts. A product whose
+    version how long its hop took in the record; where there are none, the manifest's estimate counts. `way_back` is how
+    long rollbacks took in the record; where that is None, the way back counts as long as the upgrade. A product whose
     `wanted` is empty is left as it is: it counts for what others need of it, and for what it needs of them.
     """
 
@@ -32,6 +33,7 @@ class Target:
     wanted: str = ""
     observations: Mapping[str, Observation] = field(default_factory=dict)
     durations: Mapping[str, timedelta] = field(default_factory=dict)
+    way_back: timedelta | None = None
 
     @property
     def name(self) -> str:
@@ -43,11 +45,12 @@ class Target:
 class _Route:
     """The path from one observed version and what it asks of a host; `refusal` when there is none.
 
-    `needed` is the time for the upgrade and the way back, `work` says what takes so long.
+    `needed` is the time for the upgrade and the way back, which takes `back` of it; `work` says what takes so long.
     """
 
     hops: tuple[Hop, ...] = ()
     needed: timedelta = timedelta()
+    back: timedelta = timedelta()
     work: str = ""
     free_bytes: int = 0
     refusal: str = ""
@@ -160,6 +163,7 @@ def _candidate(
         window=slot,
         note=standing.note,
         needed=route.needed,
+        back=route.back,
         site=host.labels.get("site", ""),
         redundancy=host.redundancy or "",
         product=product,
@@ -196,15 +200,17 @@ def _route(target: Target, version: str, facts: Facts, *, downgrade: bool) -> _R
     releases = [find_release(catalogue, hop.to_version) for hop in hops]
     expected = [target.durations.get(release.version, release.expected) for release in releases]
     largest = max((release.artifact.length for release in releases), default=0)
-    return _Route(hops, sum(expected, timedelta()) * AND_BACK, _work(expected), largest * _SPACE_FACTOR)
+    upgrade = sum(expected, timedelta())
+    back = upgrade if target.way_back is None else target.way_back
+    return _Route(hops, upgrade + back, back, _work(expected, target.way_back), largest * _SPACE_FACTOR)
 
 
-def _work(expected: Sequence[timedelta]) -> str:
+def _work(expected: Sequence[timedelta], way_back: timedelta | None) -> str:
     """What a host's time goes into, such as `2 hops of 25 min and the way back`."""
     hops = f"{len(expected)} hop{'s' if len(expected) > 1 else ''}"
     alike = len(set(expected)) == 1
     each = in_words(expected[0]) if alike else f"{in_words(sum(expected, timedelta()))} in all"
-    return f"{hops} of {each} and the way back"
+    return f"{hops} of {each} and the way back{'' if way_back is None else f' of {in_words(way_back)}'}"
 
 
 def _lack(seen: Observation | None, route: _Route) -> str:

@@ -1,4 +1,4 @@
-"""How long the hops of a product take by the record. Pure."""
+"""How long the hops of a product, and the way back, take by the record. Pure."""
 
 from __future__ import annotations
 
@@ -33,6 +33,16 @@ def recorded_durations(records: Iterable[HostRecord], catalogue: Catalogue, unti
         elif overall is not None and overall > release.expected:
             found[release.version] = overall
     return found
+
+
+def recorded_way_back(records: Iterable[HostRecord], product: str, until: datetime) -> timedelta | None:
+    """The time in which 95 of 100 rollbacks of the product were through, of any version, as recorded until then.
+
+    Only rollbacks that were attempts of their own and brought the host back count: one within an upgrade has no time of
+    its own. None when they are fewer than 20.
+    """
+    ended = (record for record in records if record.product == product and record.at <= until)
+    return _p95([record.back_seconds for record in ended if record.back_seconds > 0])
 
 
 def _p95(seconds: list[float]) -> timedelta | None:

@@ -28,7 +28,6 @@ from liftlock.model import (
     Release,
     Window,
 )
-from liftlock.timing import AND_BACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ class HostShare:
     @property
     def expected(self) -> timedelta:
         """How long all hops of this host take together, by the record where the plan could go by it."""
-        return self.planned.needed / AND_BACK or sum((release.expected for release in self.releases), timedelta())
+        return self.planned.expected or sum((release.expected for release in self.releases), timedelta())
 
     @property
     def downtime(self) -> timedelta:

@@ -96,7 +96,10 @@ def make_plan(
     if one_way := [release for _, release in _passed(targets, timed) if not release.reversible]:
         approvals = max(approvals, 1)  # no way back but the backup: somebody must have said yes to that
         timed = _without_drill(timed, one_way[0].version)
-    plan = replace(timed, approvals=approvals, estimates=_estimates(targets, timed))
+    going = {timed.product_of(host) for host in timed.hosts}
+    backs = ((name, target.way_back) for name, target in targets.items() if name in going)
+    ways_back = {name: f"{in_words(back)} by the record" for name, back in backs if back is not None}
+    plan = replace(timed, approvals=approvals, estimates=_estimates(targets, timed), ways_back=ways_back)
     return replace(plan, id=plan_id(plan))
 
 

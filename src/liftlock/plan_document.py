@@ -43,9 +43,11 @@ def _hosts(plan: Plan) -> Iterator[dict[str, Any]]:
             window = windows[id(host.window)] = _WINDOW.dump_python(host.window, mode="json")
         if (path := paths.get(id(host.hops))) is None:
             path = paths[id(host.hops)] = _PATH.dump_python(host.hops, mode="json")
-        if (needed := spans.get(host.needed)) is None:
-            needed = spans[host.needed] = _SPAN.dump_python(host.needed, mode="json")
-        values["window"], values["hops"], values["needed"] = window, path, needed
+        for span in (host.needed, host.back):
+            if span not in spans:
+                spans[span] = _SPAN.dump_python(span, mode="json")
+        values["window"], values["hops"] = window, path
+        values["needed"], values["back"] = spans[host.needed], spans[host.back]
         yield values
 
 

@@ -39,7 +39,8 @@ class HostRecord:
 
     `version` is what the plan takes the product to, `observed` the one seen last on the host. `wave` is None for hosts
     that the plan left out; by evidence it is the one foretold until its own is opened. `outcome` None means
-    pending. `at` is when the last entry spoke of the host, `seconds` the length of its last attempt,
+    pending. `at` is when the last entry spoke of the host, `seconds` the length of its last attempt, `back_seconds`
+    that of the last rollback which was an attempt of its own and brought it back,
     `attempts` how many were started, voided ones not counted. `brought_back` says that nothing was wrong
     with it when it was rolled back: it went back with its rollout, or at an operator's word. `turned` is the number of
     the entry since which its end is this one, 0 while it has none; an attempt that ends as the one before is no turn.
@@ -62,6 +63,7 @@ class HostRecord:
     attempts: int = 0
     brought_back: bool = False
     turned: int = 0
+    back_seconds: float = 0.0
 
     @property
     def machine(self) -> str:
@@ -132,6 +134,7 @@ class _History:
         self.why_back = ("", "")
         self.well = False
         self.attempt, self.has_ended = 0, False
+        self.action = Action.UPGRADE
         self.end: tuple[object, ...] = ()
 
     def turn(self, seq: int) -> None:
@@ -171,6 +174,7 @@ class _History:
 
     def _started(self, fact: Started, at: datetime) -> None:
         self.before, self.attempt, self.has_ended = self.now, fact.attempt, False
+        self.action = fact.action
         if fact.action is Action.UPGRADE:
             self.why_back, self.well = ("", ""), False
         elif not self.why_back[0]:  # neither ailing nor recalled: the policy takes it back with the failing hosts
@@ -195,6 +199,7 @@ class _History:
             self.now = before
             return
         cause, detail = ("", "") if fact.outcome is Outcome.SUCCEEDED else self.why_back
+        back = self.action is Action.ROLL_BACK and fact.outcome is Outcome.ROLLED_BACK
         self.now = replace(
             self.now,
             outcome=fact.outcome,
@@ -204,6 +209,7 @@ class _History:
             at=at,
             seconds=fact.seconds or self.now.seconds,
             brought_back=self.well and fact.outcome is Outcome.ROLLED_BACK,
+            back_seconds=fact.seconds if back else self.now.back_seconds,
         )
 
 

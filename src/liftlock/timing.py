@@ -8,7 +8,7 @@
    that has several ranks, the next rank when the one before it is through.
 3. A host's window is the stretch of allowed time in which it has its turn (`liftlock.turns`): from its wave's ready on,
    and as many at once as `concurrency` and the bounds (`liftlock.bounds`) allow. A stretch must have room for what a
-   host needs: the expected time of its hops, and as much again for the way back. Who finds no room goes to the next
+   host needs: the expected time of its hops and of the way back. Who finds no room goes to the next
    stretch, and who finds none at all is left out.
 4. What a plan promises of a stretch longer than a week (`always`) is whole days, until the host can be through.
 5. The plan is through when its last wave is through and has baked: when every hop takes its expected time, and no host
@@ -31,16 +31,13 @@ from liftlock.turns import Alike, Turn, take_turns
 from liftlock.wall_clock import shown
 from liftlock.window import HORIZON, Rules, clock_note, first_fit, occurrences, rules_for, why_blocked
 
-AND_BACK = 2
-"""A host needs its upgrade's expected time so many times: for the upgrade and, should it fail, for the rollback."""
-
 TO_TELL = timedelta(hours=4)
 """How long a release manager has, at least, from the plan to the moment when customers must have been told: half a
 working day."""
 
 _HOUR, _DAY, _WEEK = timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
 _Group = tuple[str, str | None]
-_Kind = tuple[str, _Group, timedelta, tuple[Key, ...]]
+_Kind = tuple[str, _Group, timedelta, timedelta, tuple[Key, ...]]
 _ALL: Key = ()
 """What `policy.concurrency` bounds, beside the bounds on some of the hosts."""
 
@@ -171,10 +168,10 @@ def _alike(
     kinds: dict[_Kind, Alike] = {}
     for place, host in enumerate(hosts):
         group = host.customer, groups.get(host.machine) if groups else None
-        kind = draft.product_of(host), group, host.needed, keys.get(host.name, ())
+        kind = draft.product_of(host), group, host.needed, host.back, keys.get(host.name, ())
         if (known := kinds.get(kind)) is None:
             stretches = openings[kind[0]].stretches(group)
-            known = kinds[kind] = Alike(stretches, host.needed, host.needed / AND_BACK, (*kind[3], _ALL), [])
+            known = kinds[kind] = Alike(stretches, host.needed, host.expected, (*kind[4], _ALL), [])
         known.places.append(place)
     return kinds
 

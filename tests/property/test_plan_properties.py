@@ -36,7 +36,6 @@ from liftlock.model import (
 from liftlock.path import NoPathError, find_path
 from liftlock.plan import Target, make_plan
 from liftlock.plan_document import from_json, to_document, to_json
-from liftlock.timing import AND_BACK
 from liftlock.window import rules_for
 from property.drawn_time import CLOCK_CHANGES, DAY, MINUTE, allowed, freezes, is_open, window_rules
 
@@ -264,7 +263,7 @@ def test_no_plan_breaks_a_window_a_freeze_or_a_lead_time(
         assert told[owner].ends >= window.end
     expected = {one.version: one.expected for one in CATALOGUE.releases}
     for host in plan.hosts:
-        assert host.needed == AND_BACK * sum((expected[hop.to_version] for hop in host.hops), timedelta())
+        assert host.needed == 2 * sum((expected[hop.to_version] for hop in host.hops), timedelta())
         assert host.window.end - host.window.start >= host.needed
 
 
@@ -280,7 +279,7 @@ def test_a_window_leaves_time_for_the_waves_before_and_their_bakes(
         hosts = [host for host in plan.hosts if host.wave == wave]
         starts = [max(host.window.start, ready) for host in hosts]
         assert all(start + host.needed <= host.window.end for start, host in zip(starts, hosts, strict=True))
-        ready = max(start + host.needed / AND_BACK for start, host in zip(starts, hosts, strict=True)) + policy.bake
+        ready = max(start + host.expected for start, host in zip(starts, hosts, strict=True)) + policy.bake
     if not plan.hosts or any(left.outcome is not Outcome.ALREADY_CURRENT for left in plan.exclusions):
         assert plan.finish is None
     else:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from liftlock.model import Fleet, Observation, Plan, PlannedHost, Policy
 from liftlock.plan import Target, make_plan
-from liftlock.timing import AND_BACK
 from property.test_plan_properties import CATALOGUE, NOW, fleets, policies, relaxed
 
 few = st.sampled_from([None, None, 1, 2])
@@ -57,7 +56,7 @@ def replayed(plan: Plan, fleet: Fleet) -> tuple[datetime, list[str]]:
             pending = [host for host in pending if host.name not in late]
             for host in list(pending):
                 if host.window.start <= now and has_room(plan, fleet, host, [busy for _, busy in in_hand]):
-                    in_hand.append((now + host.needed / AND_BACK, host))
+                    in_hand.append((now + host.expected, host))
                     pending.remove(host)
             ends = [end for end, _ in in_hand]
             ready = max([ready, *ends])

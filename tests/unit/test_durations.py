@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from liftlock.durations import recorded_durations
+from liftlock.durations import recorded_durations, recorded_way_back
 from liftlock.model import Artifact, Catalogue, Health, Outcome, Product, Release, ReleaseKind
 from liftlock.records import HostRecord
 
@@ -59,3 +59,11 @@ def test_only_this_product_s_successes_up_to_then_count() -> None:
     ]
     assert recorded_durations(nothing, catalogue(10), NOW) == {}
     assert recorded_durations(nothing, catalogue(10), later) == {"1.4.0": timedelta(seconds=9)}
+
+
+def test_the_way_back_is_the_p95_of_twenty_rollbacks_of_the_product_up_to_then() -> None:
+    back = [replace(RECORD, outcome=Outcome.ROLLED_BACK, back_seconds=float(each)) for each in range(1, 21)]
+    assert recorded_way_back(back, "gate", NOW) == timedelta(seconds=19)
+    assert recorded_way_back(back[1:], "gate", NOW) is None
+    assert recorded_way_back(back, "lock", NOW) is None
+    assert recorded_way_back(back, "gate", NOW - timedelta(seconds=1)) is None

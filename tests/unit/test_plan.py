@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 import pytest
 
@@ -272,6 +273,19 @@ def test_a_stored_plan_reads_back_whatever_its_layout() -> None:
     assert from_json(json.dumps(to_document(plan), indent=2), "plan.json") == plan
 
 
+def test_a_plan_file_from_before_there_were_turns_and_ways_back_is_read() -> None:
+    old = to_document(plan_of_many(2))
+    for name in ("through", "shares_of", "ways_back"):
+        del old[name]
+    for host in old["hosts"]:
+        del host["back"]
+    content = {key: value for key, value in old.items() if key != "id"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    plan = from_json(json.dumps(old | {"id": sha256(text.encode()).hexdigest()}), "plan.json")
+    assert (plan.through, plan.shares_of) == (None, {})
+    assert [host.expected for host in plan.hosts] == [timedelta(minutes=10)] * 2
+
+
 def test_an_edited_plan_is_refused() -> None:
     text = to_json(plan_of_many(3))
     for edited in (text.replace('"wave":2', '"wave":1'), text.replace('"fleet":', '"more":1,"fleet":')):
@@ -529,6 +543,16 @@ def test_the_record_s_durations_replace_the_manifest_s_estimates_and_the_plan_sa
     plan = make_plan(replace(TARGET, durations=durations), mill, Policy(), {}, NOW)
     assert plan.hosts[0].needed == 2 * timedelta(minutes=10 + 25)
     assert plan.estimates == {"1.4.0": "10 min by its manifest", "1.5.0": "25 min by the record"}
+
+
+def test_the_record_s_way_back_replaces_the_length_of_the_upgrade_and_the_plan_says_so() -> None:
+    short = WeeklyWindow("tue", 24 * 60, 24 * 60 + 24)
+    mill = fleet(*many(1), customers=(in_utc("mill", short),))
+    plan = make_plan(replace(TARGET, way_back=timedelta(minutes=4)), mill, Policy(), {}, NOW)
+    assert (plan.hosts[0].needed, plan.hosts[0].expected) == (timedelta(minutes=14), timedelta(minutes=10))
+    assert plan.ways_back == {"gate": "4 min by the record"}
+    slow = make_plan(replace(TARGET, way_back=timedelta(minutes=15)), mill, Policy(), {}, NOW)
+    assert "needs 25 min (1 hop of 10 min and the way back of 15 min) in a 24 min window" in slow.exclusions[0].reason
 
 
 def test_a_bound_that_clocks_skip_is_noted_once_on_the_host() -> None:

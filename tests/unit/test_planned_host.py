@@ -22,6 +22,7 @@ def test_a_placed_host_differs_from_itself_in_nothing_but_its_place() -> None:
         2,
         3,
         "db",
+        timedelta(minutes=4),
     )
     assert all(getattr(host, field.name) for field in fields(PlannedHost)), "every field is told apart here"
     later = replace(WINDOW, end=START + timedelta(hours=9))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -84,6 +85,16 @@ def test_a_rollback_overrides_an_earlier_success_even_before_it_has_ended() -> N
     record = the_host_after(*going_back, ended("a", Outcome.ROLLED_BACK, attempt=2))
     assert (record.outcome, record.observed, record.attempts) == (Outcome.ROLLED_BACK, "4.1.0", 2)
     assert record.cause == "brought back as the rollout halted"
+
+
+def test_only_a_rollback_of_its_own_tells_how_long_the_way_back_took() -> None:
+    within = ended("a", Outcome.ROLLED_BACK)
+    assert the_host_after(started("a"), replace(within, seconds=80.0)).back_seconds == 0
+    gone_back = replace(ended("a", Outcome.ROLLED_BACK, attempt=2), seconds=30.0)
+    record = the_host_after(started("a"), switched("a"), started("a", 2, Action.ROLL_BACK), gone_back)
+    assert (record.outcome, record.back_seconds) == (Outcome.ROLLED_BACK, 30)
+    needs_a_person = replace(gone_back, outcome=Outcome.FAILED)
+    assert the_host_after(started("a"), started("a", 2, Action.ROLL_BACK), needs_a_person).back_seconds == 0
 
 
 @pytest.mark.parametrize(

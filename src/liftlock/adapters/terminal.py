@@ -181,6 +181,7 @@ def _show_times(screen: Console, plan: Plan, fleet: Fleet) -> None:
     """When all are through, who has no slot, and for each customer by when it must be told, in its own time."""
     if plan.through:
         by = ", ".join(f"{version} {words}" for version, words in plan.estimates.items())
+        by += "".join(f", {product} back {words}" for product, words in plan.ways_back.items())
         provided = f"if none fails and each hop takes what is expected: {by}"
         screen.print(f"All planned hosts through by {plan.through:%a %d %b %Y %H:%M} UTC, {provided}.")
         if plan.finish and plan.finish < plan.through:

@@ -11,7 +11,7 @@ from liftlock.adapters import files
 from liftlock.app.telling import with_news
 from liftlock.app.workspace import Workspace, choose, collecting, operator
 from liftlock.candidates import asked_for, running
-from liftlock.durations import recorded_durations
+from liftlock.durations import recorded_durations, recorded_way_back
 from liftlock.errors import InputError, Problem
 from liftlock.evidence import prior_from
 from liftlock.ledger import Fact, Planned, Waived
@@ -124,7 +124,13 @@ def prepare(
 
     def make(now: datetime, replaces: str = "") -> Plan:
         first, *others = (
-            Target(catalogue, wanted.get(name, ""), observed[name], recorded_durations(past, catalogue, now))
+            Target(
+                catalogue,
+                wanted.get(name, ""),
+                observed[name],
+                recorded_durations(past, catalogue, now),
+                recorded_way_back(past, name, now),
+            )
             for name, catalogue in catalogues.items()
         )
         return make_plan(

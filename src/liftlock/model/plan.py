@@ -124,11 +124,12 @@ class Hop:
 class PlannedHost:
     """A host that the plan will upgrade: its path, its wave (from 1), and when it may start.
 
-    `needed` is the time its upgrade and its way back take together: it starts only when that fits before
-    its window ends. `site` and `redundancy` are the inventory's, for the bounds on what runs at once; `stand_ins`
-    is how many hosts of its redundancy group are not in the plan. `rank` is the place of its product and role in
-    the plan's order: hosts of a higher rank wait for their customer's hosts of every lower one. `product` is set for
-    the plan's further products (`Plan.also`): there `name` is `<host>/<product>`, as one host may run several.
+    `needed` is the time its upgrade and its way back take together, `back` that of the way back alone (nothing: half of
+    it, as in older plans): it starts only when `needed` fits before its window ends. `site` and `redundancy` are the
+    inventory's, for the bounds on what runs at once; `stand_ins` is how many hosts of its redundancy group are not in
+    the plan. `rank` is the place of its product and role in the plan's order: hosts of a higher rank wait for their
+    customer's hosts of every lower one. `product` is set for the plan's further products (`Plan.also`): there `name` is
+    `<host>/<product>`, as one host may run several.
     """
 
     name: str
@@ -144,11 +145,17 @@ class PlannedHost:
     stand_ins: int = 0
     rank: int = 0
     product: str = ""
+    back: timedelta = timedelta(0)
 
     @property
     def machine(self) -> str:
         """The name of the host in the inventory."""
         return self.name.partition("/")[0]
+
+    @property
+    def expected(self) -> timedelta:
+        """How long its upgrade is expected to take."""
+        return self.needed - self.back if self.back else self.needed / 2
 
     @property
     def wanted(self) -> str:
@@ -176,6 +183,7 @@ class PlannedHost:
             self.stand_ins,
             self.rank if rank is None else rank,
             self.product,
+            self.back,
         )
 
 
@@ -240,7 +248,8 @@ class Plan:
     one is left out that does not have the version already. `approvals` is how many people must
     approve, `prior` what was known of the failure rate, `waived` the rules set aside when it was made
     (`notice`), `downgrade` the reason for going to an older version, empty for every other plan.
-    `estimates` say by version how long its hop is expected to take, and by what.
+    `estimates` say by version how long its hop is expected to take, and by what, `ways_back` by product how long the
+    way back is, where the record tells.
     `only_customers` and `only_hosts` are the names it was narrowed to when it was asked for; empty is the fleet.
     `shares_of` is what percentages in `policy.waves` are of: the planned hosts, of each product and role for itself.
     `also` are further products that it brings to a version, `replaces` is the id of the plan it stands in for.
@@ -269,6 +278,7 @@ class Plan:
     replaces: str = ""
     through: datetime | None = None
     shares_of: Mapping[str, int] = field(default_factory=dict)
+    ways_back: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def products(self) -> dict[str, str]:
