@@ -129,7 +129,9 @@ class Attempts:
             return None
         while (judged := self.settled(name, gate)).verdict is not Verdict.PASSED:
             if self.stop.is_set():
-                return ledger.Voided(host=name, attempt=ticket.attempt, cause=f"interrupted before gate {gate} passed")
+                why = f"interrupted before gate {gate} passed"
+                there = hop.from_version if hop.from_version != planned.observed else None
+                return ledger.Voided(host=name, attempt=ticket.attempt, cause=why, version=there)
             if self.clock.now() + self.plan.policy.watch_every + planned.needed > planned.window.end:
                 cause = f"gate {gate} {judged.verdict}: {judged.reason}"
                 return outcome.not_settled(name, ticket.attempt, hop.from_version, cause)
@@ -174,6 +176,8 @@ class Attempts:
         still works, when no phase may take longer.
         """
         planned, part = self._planned[name], progress.host(name)
+        wanted = self._releases_of(name).get(planned.wanted)
+        has_hook = wanted is not None and bool(wanted.after_switch)
         patience = self.plan.policy.reconcile_within + self._may_go_back_within(name)
         deadline = self.clock.now() + patience
         latest = self.clock.now() + self.phase_limit
@@ -182,7 +186,7 @@ class Attempts:
         while True:
             try:
                 seen = self._way_to(name).confirm(self.hosts[name], ticket) if forward else self._look(name)
-                fact = outcome.after_look(self.plan, planned, part, seen)
+                fact = outcome.after_look(self.plan, planned, part, seen, has_hook=has_hook)
             except HostError as error:
                 fact, unseen = None, error
             else:

@@ -187,7 +187,8 @@ class Engine:
         """Begin with a host, unless what others wrote before its start speaks against it; whether it has begun."""
         part, planned = self.progress.host(name), self.progress.lineup.planned[name]
         wanted = planned.wanted
-        there, back = (part.origin, wanted) if action is Action.UPGRADE else (wanted, part.origin)
+        left = part.on_the_way
+        there, back = (left or part.origin, wanted) if action is Action.UPGRADE else (left or wanted, part.origin)
         attempt = part.attempt + 1
         started = ledger.Started(
             host=name, attempt=attempt, action=action, from_version=there, to_version=back, session=self.session

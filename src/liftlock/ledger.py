@@ -170,12 +170,13 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voided:
-    """An attempt ended without having switched anything; the host may be tried again."""
+    """An attempt ended without more; the host may be tried again. `version` is the hop it was left on, if on any."""
 
     fact: Literal["voided"] = "voided"
     host: str
     attempt: int
     cause: str
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

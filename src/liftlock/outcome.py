@@ -103,13 +103,21 @@ def after_error(host: str, attempt: int, error: HostError, *, touched: bool) -> 
     return Ended(host=host, attempt=attempt, outcome=outcome, version=None, cause=error.cause, detail=error.detail)
 
 
-def after_look(plan: Plan, planned: PlannedHost, part: HostProgress, seen: Observation) -> Fact | None:
-    """The fact that a look at a lost host proves; None while a phase still runs there, or it waits to be confirmed."""
+def after_look(
+    plan: Plan, planned: PlannedHost, part: HostProgress, seen: Observation, *, has_hook: bool = False
+) -> Fact | None:
+    """The fact that a look at a lost host proves; None while a phase still runs there, or it waits to be confirmed.
+
+    `has_hook` says that the wanted release runs a command of its own after the switch: only a journal that does not
+    break off before its end tells that this has done its work.
+    """
     if seen.busy or (part.action is Action.UPGRADE and waits(seen)):
         return None
     wanted = planned.hops[-1].to_version
     if part.action is Action.ROLL_BACK:
         return _after_lost_rollback(planned.name, part, plan.policy, seen)
+    if runs(seen, wanted) and has_hook and _broke_off(seen):
+        return _ailing(planned.name, part, seen, "the switch was cut off before its end")
     if runs(seen, wanted):
         return Switched(host=planned.name, attempt=part.attempt, version=wanted)
     if seen.installed == wanted:
@@ -126,7 +134,9 @@ def after_look(plan: Plan, planned: PlannedHost, part: HostProgress, seen: Obser
     tried = part.lost_links >= plan.policy.max_attempts
     if tried or _went_back(plan, planned, part, seen):
         return _found(planned.name, part, Outcome.ROLLED_BACK, seen, part.cause or "found on the release before")
-    return Voided(host=planned.name, attempt=part.attempt, cause=part.cause or "the controller went away")
+    cause = part.cause or "the controller went away"
+    on_the_way = seen.installed if seen.installed != planned.observed else None
+    return Voided(host=planned.name, attempt=part.attempt, cause=cause, version=on_the_way)
 
 
 def after_gates(host: str, judged: Judged | None, result: GateResult) -> tuple[Fact, ...]:
@@ -179,14 +189,12 @@ def in_place(facts: Iterable[Fact], progress: Progress) -> list[Fact]:
 
     A bake that was cut short since proves no success. The drill's way back is no end of its host. A host that went
     back because its answers were not steady proves nothing about the release: a person judges. A lost host that was
-    found as it had been is tried again only while the rollout goes on.
+    found as it had been, or on its way, is tried again only while the rollout goes on; else it goes all the way back.
     """
     true: list[Fact] = []
     for fact in facts:
         if isinstance(fact, Voided) and _has_nowhere_to_go(fact, progress):
-            origin = progress.host(fact.host).origin
-            end = Ended(host=fact.host, attempt=fact.attempt, outcome=Outcome.ROLLED_BACK, version=origin)
-            true.append(replace(end, cause=fact.cause))
+            true.append(_stays_or_goes_back(fact, progress.host(fact.host).origin))
         elif not isinstance(fact, Ended):
             true.append(fact)
         elif fact.outcome is Outcome.SUCCEEDED and progress.baking is None:
@@ -198,6 +206,12 @@ def in_place(facts: Iterable[Fact], progress: Progress) -> list[Fact]:
             if fact.cause.startswith(NOT_STEADY):
                 true.append(Paused(reason=f"{fact.host}: {fact.cause}: whether the release is well is open", by=ITSELF))
     return true
+
+
+def _stays_or_goes_back(fact: Voided, origin: str) -> Fact:
+    if fact.version:
+        return Ailing(host=fact.host, attempt=fact.attempt, cause=f"left on its way, on {fact.version}: {fact.cause}")
+    return Ended(host=fact.host, attempt=fact.attempt, outcome=Outcome.ROLLED_BACK, version=origin, cause=fact.cause)
 
 
 def _has_nowhere_to_go(fact: Voided, progress: Progress) -> bool:
@@ -238,6 +252,14 @@ def _went_back(plan: Plan, planned: PlannedHost, part: HostProgress, seen: Obser
     """Whether the journal says that this attempt was undone, or that it switched a host which is back at its origin."""
     state = _journaled(plan, part, seen)
     return state == "rolled_back" or (state == "switched" and seen.installed == planned.observed)
+
+
+def _broke_off(seen: Observation) -> bool:
+    """Whether the host's last phase began to switch and never came to an end, or an operator ended it."""
+    match seen.journal.split():
+        case [_, _, "upgrade" | "switch", "begin"] | [_, _, "unlock", _]:
+            return True
+    return False
 
 
 def _journaled(plan: Plan, part: HostProgress, seen: Observation) -> str:

@@ -39,6 +39,7 @@ __all__ = ["SETTLED", "HostProgress", "Lineup", "Progress", "Standing"]
 
 _UPGRADED = frozenset({Standing.SWITCHED, Standing.SUCCEEDED})
 _NOT_BEGUN = frozenset({Standing.FREE, Standing.LEFT_OUT})
+_LEFT = frozenset({Standing.FREE, Standing.LEFT_OUT, Standing.FAILED})
 _MEASURED = frozenset({Verdict.PASSED, Verdict.FAILED})
 _EMPTY: Map[str, None] = Map()
 
@@ -197,7 +198,8 @@ class Progress:
             case ledger.Started():
                 return self._started(fact, at)
             case ledger.Voided():
-                return self._moved(fact.host, Standing.FREE, outcome=None, cause=fact.cause)
+                there = fact.version or self.host(fact.host).on_the_way
+                return self._moved(fact.host, Standing.FREE, outcome=None, cause=fact.cause, on_the_way=there)
             case ledger.Switched():
                 return self._switched(fact, at)
             case ledger.Drilled():
@@ -240,11 +242,16 @@ class Progress:
     def _switched(self, fact: ledger.Switched, at: datetime) -> Progress:
         recall, seen = self.host(fact.host).recall, self._sighting(fact, at, None)
         if recall:
-            return self._moved(fact.host, Standing.AILING, outcome=None, cause=recall, well=True, seen=seen)
-        return self._moved(fact.host, Standing.SWITCHED, outcome=None, cause="", seen=seen)
+            return self._moved(
+                fact.host, Standing.AILING, outcome=None, cause=recall, well=True, seen=seen, on_the_way=""
+            )
+        return self._moved(fact.host, Standing.SWITCHED, outcome=None, cause="", seen=seen, on_the_way="")
 
     def _ended(self, fact: ledger.Ended, at: datetime) -> Progress:
         part = self.host(fact.host)
+        left = part.on_the_way
+        if fact.outcome is Outcome.ROLLED_BACK:
+            left = fact.version if fact.version and fact.version != part.origin else ""
         return self._moved(
             fact.host,
             settles(fact.outcome, well=part.well and part.action is Action.ROLL_BACK),
@@ -252,6 +259,7 @@ class Progress:
             cause=fact.cause,
             lost_links=part.lost_links + (fact.outcome is Outcome.UNKNOWN),
             seen=self._sighting(fact, at, fact.outcome),
+            on_the_way=left,
         )
 
     def _sighting(
@@ -274,10 +282,10 @@ class Progress:
     def _recalled(self, fact: ledger.Recalled) -> Progress:
         """A host whose end is known goes back at once; another one as soon as it is found upgraded."""
         part = self.host(fact.host)
-        if part.standing in _UPGRADED | {Standing.AILING} or part.outcome is Outcome.FAILED:
-            return self._moved(
-                fact.host, Standing.AILING, outcome=None, cause=fact.reason, well=part.outcome is not Outcome.FAILED
-            )
+        is_left = bool(part.on_the_way) and part.standing in _LEFT
+        if part.standing in _UPGRADED | {Standing.AILING} or part.outcome is Outcome.FAILED or is_left:
+            well = part.standing is not Standing.FAILED
+            return self._moved(fact.host, Standing.AILING, outcome=None, cause=fact.reason, well=well)
         return self._moved(fact.host, part.standing, recall=fact.reason)
 
     def _started(self, fact: ledger.Started, at: datetime) -> Progress:

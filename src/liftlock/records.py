@@ -191,6 +191,8 @@ class _History:
 
     def _voided(self, fact: Voided, at: datetime) -> None:
         pending = replace(self.before, outcome=None, cause=_plain(fact.cause), detail="", at=at)
+        if fact.version:
+            pending = replace(pending, observed=_plain(fact.version))
         self.now = self.before if self.before.attempted else pending
 
     def _ended(self, fact: Ended, at: datetime) -> None:

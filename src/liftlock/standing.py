@@ -74,6 +74,7 @@ class HostProgress:
     ways_back: int = 0  # attempts in a row to bring it back
     fence: int = 0
     seen: Sighting | None = None
+    on_the_way: str = ""  # the hop it was left on, well: neither where it came from nor where it was to go
 
 
 def settles(outcome: Outcome, *, well: bool) -> Standing:

@@ -73,11 +73,12 @@ def broken_rule(plan: Plan, progress: Progress) -> str:
 
 
 def to_roll_back(plan: Plan, progress: Progress) -> tuple[str, ...]:
-    """The upgraded hosts that the policy brings back when the rollout is stopped by a rule."""
+    """The hosts, upgraded or left on their way, that the policy brings back when the rollout is stopped by a rule."""
     if progress.aborted or plan.policy.rollback is RollbackScope.HOST:
         return ()
     failed_waves = {progress.wave_of(name) for name in progress.group(Standing.FAILED)}
-    upgraded = (*progress.group(Standing.SWITCHED), *progress.group(Standing.SUCCEEDED))
+    on_the_way = (name for name in progress.group(Standing.FREE) if progress.host(name).on_the_way)
+    upgraded = (*progress.group(Standing.SWITCHED), *progress.group(Standing.SUCCEEDED), *on_the_way)
     everywhere = plan.policy.rollback is RollbackScope.ALL
     return tuple(sorted(name for name in upgraded if everywhere or progress.wave_of(name) in failed_waves))
 

@@ -75,10 +75,17 @@ def test_a_release_that_waits_for_confirmation_keeps_its_way_back(box: Box):
 
 
 def test_pruning_needs_the_lock_a_fresh_fence_and_real_versions(box: Box):
-    box.run("stage", LL_FENCE="9")
+    box.run("stage")
+    box.run("unlock", LL_FENCE="9")
     assert box.run("prune", LL_KEEP="0").values["cause"] == "stale fence"
     assert box.run("prune", LL_KEEP="0", LL_FENCE="9", LL_KEPT="../x").values["cause"] == "bad setting"
     assert box.run("prune", LL_KEEP="x", LL_FENCE="9").values["cause"] == "bad setting"
+
+
+def test_who_stages_or_prunes_does_not_outdate_the_rollout_that_has_the_host(box: Box):
+    box.run("stage", LL_FENCE="9", LL_PLAN="beef")
+    box.run("prune", LL_FENCE="9", LL_PLAN="beef", LL_KEEP="0")
+    assert box.run("upgrade").values["result"] == "switched"
 
 
 def hold(box: Box, **changes: str) -> subprocess.Popen[bytes]:

@@ -134,6 +134,8 @@ def test_every_rollout_ends_and_its_record_agrees_with_the_hosts(
         if part.outcome is Outcome.ROLLED_BACK:
             assert host.version != TARGET
             assert host.healthy
+            assert part.seen is not None
+            assert part.seen.version == host.version
         if part.outcome is Outcome.UNREACHABLE_BEFORE:
             assert host.down
             assert host.version == "1.4.0"

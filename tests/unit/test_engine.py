@@ -506,6 +506,54 @@ def test_a_host_unreachable_after_its_first_hop_is_not_untouched():
     assert rollout.outcome("w1h0") is Outcome.UNREACHABLE
 
 
+def on_its_way(rollout: Rollout) -> None:
+    """A controller took the host to its first hop and died; nobody has looked since."""
+    rollout.world["w1h0"].version = MIDDLE
+    rollout.record.append(rollout.plan.id, ledger.Opened(session="s0", controller="dead"), START)
+    rollout.record.append(rollout.plan.id, started("w1h0", session="s0"), START)
+
+
+def test_a_host_found_on_its_way_when_the_rollout_is_over_goes_all_the_way_back():
+    plan = plan_of((2,), policy(), (OLD, MIDDLE, NEW))
+    rollout = Rollout(plan)
+    on_its_way(rollout)
+    ended = ledger.Ended(host="w1h1", attempt=1, outcome=Outcome.FAILED, version=None, cause="health: HTTP 500")
+    rollout.record.append(plan.id, started("w1h1", session="s0"), START)
+    rollout.record.append(plan.id, ended, START)
+    last, _ = rollout.run()
+    assert isinstance(last, Halt)
+    assert (rollout.outcome("w1h0"), rollout.world["w1h0"].version) == (Outcome.ROLLED_BACK, OLD)
+    ends = [fact for fact in rollout.record.facts(ledger.Ended) if fact.host == "w1h0"]
+    assert [end.version for end in ends] == [OLD]
+
+
+def test_a_host_that_was_interrupted_on_its_way_is_known_to_stand_there_and_can_be_brought_back():
+    rollout = Rollout(long_plan())
+    on_its_way(rollout)
+    left = ledger.Voided(host="w1h0", attempt=1, cause="interrupted before gate jobs passed", version=MIDDLE)
+    rollout.record.append(rollout.plan.id, left, START)
+    engine = rollout.engine()
+    assert engine.progress.host("w1h0").on_the_way == MIDDLE
+    engine.record(
+        ledger.Aborted(reason="a bug", by="ann"),
+        ledger.Recalled(host="w1h0", reason="a bug"),
+    )
+    assert isinstance(engine.run(), Halt)
+    assert (rollout.outcome("w1h0"), rollout.world["w1h0"].version) == (Outcome.ROLLED_BACK, OLD)
+    begun = [fact for fact in rollout.record.facts(ledger.Started) if fact.action is Action.ROLL_BACK]
+    assert [(fact.from_version, fact.to_version) for fact in begun] == [(MIDDLE, OLD)]
+
+
+def test_a_host_that_went_back_to_a_hop_can_be_brought_back_all_the_way():
+    rollout = Rollout(long_plan(), w1h0=MemoryHost(OLD, breaks=frozenset({NEW})))
+    rollout.run()
+    engine = rollout.engine()
+    assert engine.progress.host("w1h0").on_the_way == MIDDLE
+    engine.record(ledger.Aborted(reason="a bug", by="ann"), ledger.Recalled(host="w1h0", reason="a bug"))
+    engine.run()
+    assert (rollout.outcome("w1h0"), rollout.world["w1h0"].version) == (Outcome.ROLLED_BACK, OLD)
+
+
 # ---- lost hosts
 
 

@@ -150,6 +150,26 @@ def test_an_error_leaves_a_host_untouched_only_when_nothing_was_done_before(erro
 # ---- a look at a lost upgrade
 
 
+@pytest.mark.parametrize(
+    ("journal", "is_whole"),
+    [
+        (f"{PLAN.id} 1 upgrade begin", False),
+        (f"{PLAN.id} 1 switch begin", False),
+        (f"{PLAN.id} 0 unlock done", False),
+        (f"{PLAN.id} 1 upgrade switched", True),
+        (f"{PLAN.id} 1 confirm done", True),
+        (f"{PLAN.id} 0 prune done", True),
+    ],
+)
+def test_a_switch_that_was_cut_off_proves_nothing_where_a_command_of_the_release_comes_after_it(
+    journal: str, is_whole: bool
+) -> None:
+    seen = replace(WELL, journal=journal)
+    fact = after_look(PLAN, PLANNED, UPGRADE, seen, has_hook=True)
+    assert isinstance(fact, Switched if is_whole else Ailing)
+    assert isinstance(after_look(PLAN, PLANNED, UPGRADE, seen), Switched), "without one, a look and the bake prove it"
+
+
 def test_a_lost_host_on_the_wanted_version_has_switched_and_is_still_to_be_watched():
     assert after_look(PLAN, PLANNED, UPGRADE, WELL) == Switched(host="w1h0", attempt=1, version=NEW)
 

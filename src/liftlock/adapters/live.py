@@ -57,7 +57,8 @@ def line(entry: Entry, progress: Progress) -> Text | None:
         case ledger.Recalled():
             return Text(f"{fact.host}: recalled: {fact.reason}", style="yellow")
         case ledger.Voided():
-            return Text(f"{fact.host}: attempt {fact.attempt} switched nothing ({fact.cause})", style="yellow")
+            what = f"is left on {fact.version}, on its way" if fact.version else "switched nothing"
+            return Text(f"{fact.host}: attempt {fact.attempt} {what} ({fact.cause})", style="yellow")
         case ledger.LeftOut():
             return Text(f"{fact.host}: {fact.outcome}: {fact.reason}", style="yellow")
         case ledger.Ended():

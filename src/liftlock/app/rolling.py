@@ -171,8 +171,10 @@ def _moved_on(plan: Plan, ledger: LedgerStore, names: Sequence[str]) -> list[str
 
 
 def _may_be_upgraded(progress: Progress, name: str) -> bool:
-    """Whether the host runs the plan's release, or nobody knows."""
+    """Whether the host runs the plan's release or one on the way there, or nobody knows."""
     part = progress.host(name)
+    if part.on_the_way:
+        return True
     unsettled = {Standing.SUCCEEDED, Standing.SWITCHED, Standing.AILING, Standing.LOST, Standing.IN_HAND}
     return part.standing in unsettled or part.outcome in {Outcome.UNREACHABLE, Outcome.FAILED}
 
