@@ -46,7 +46,10 @@ class Transport(Protocol):
         ...
 
     def roll_back(self, host: Host, version: str, ticket: Ticket) -> HostAnswer:
-        """Switch back to `version`, which is still on the host, and verify it."""
+        """Switch back to `version`, which is still on the host, and verify it.
+
+        Refused by the host, untouched, when what is installed is no version that the plan takes it over.
+        """
         ...
 
     def stage(self, host: Host, release: Release, ticket: Ticket) -> HostAnswer:

@@ -187,9 +187,21 @@ def test_roll_back_refuses_what_is_not_there_and_never_goes_forward_again(box: B
     assert box.journal[-1] == "3f2a 1 roll_back failed"
 
 
-def test_roll_back_repairs_a_dangling_current(box: Box):
+def test_roll_back_leaves_a_host_alone_that_runs_what_is_not_on_the_plans_way(box: Box):
+    box.run("upgrade")
+    before, process = box.contents(), box.pid
+    off = box.run("roll_back", LL_FROM="1.4.0 1.5.0 1.5.5", LL_TO="1.4.0").values
+    assert (off["result"], off["cause"], off["version"]) == ("refused", "another version is installed", NEW)
+    assert off["detail"] == f"{NEW} instead of 1.4.0 1.5.0 1.5.5"
+    assert (box.contents(), box.pid) == (before, process)
+    assert box.run("roll_back", LL_FROM="1.4.0 *", LL_TO=OLD).values["cause"] == "bad setting"
+    assert box.run("roll_back", LL_FROM=f"1.4.0 {OLD} {NEW}", LL_TO=OLD).values["result"] == "switched"
+
+
+@pytest.mark.parametrize("way", ["", f"{OLD} {NEW}"])
+def test_roll_back_repairs_a_dangling_current(box: Box, way: str):
     box.point_current_at("releases/gone")
-    assert box.run("roll_back", LL_FROM="", LL_TO=OLD).values["result"] == "switched"
+    assert box.run("roll_back", LL_FROM=way, LL_TO=OLD).values["result"] == "switched"
     assert box.current == f"releases/{OLD}"
 
 

@@ -133,6 +133,13 @@ class SqlLedger:
         rows = self._read(sa.select(ENTRIES.c.plan).where(_IS_PLANNED).order_by(ENTRIES.c.seq))
         return list(dict.fromkeys(row.plan for row in rows))
 
+    def begun(self) -> dict[str, set[str]]:
+        """By plan, the hosts that were begun with, by their names in it; read from an index alone."""
+        found: dict[str, set[str]] = {}
+        for row in self._read(sa.select(ENTRIES.c.plan, ENTRIES.c.host).where(_IS_STARTED).distinct()):
+            found.setdefault(row.plan, set()).add(row.host)
+        return found
+
     def damage(self) -> list[str]:
         """What SQLite finds wrong with its own file; PostgreSQL looks after its files itself."""
         if self._engine.dialect.name != "sqlite":

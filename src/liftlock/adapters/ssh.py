@@ -17,6 +17,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from urllib.parse import quote
 
 import jinja2
@@ -39,15 +40,22 @@ class SshTransport:
     """ports.Transport over ssh for one product; it keeps no state, so threads may share it.
 
     A phase may take `ssh.phase_timeout` in all. `log_dir` receives what each host printed (`<host>.log`).
+    `ways` are by host the versions that a plan takes it over: from any other it is not rolled back.
     """
 
     def __init__(
-        self, product: Product, ssh: SshSettings, clock_now: Callable[[], datetime], log_dir: Path | None = None
+        self,
+        product: Product,
+        ssh: SshSettings,
+        clock_now: Callable[[], datetime],
+        log_dir: Path | None = None,
+        ways: Mapping[str, Collection[str]] = MappingProxyType({}),
     ) -> None:
         self._product = product
         self._ssh = ssh
         self._now = clock_now
         self._log_dir = log_dir
+        self._ways = ways
 
     def probe(self, host: Host) -> Observation:
         """See ports.Transport. Raises InputError when the product's settings do not fit the host."""
@@ -66,7 +74,8 @@ class SshTransport:
 
     def roll_back(self, host: Host, version: str, ticket: Ticket) -> HostAnswer:
         """See ports.Transport. Raises InputError when the product's settings do not fit the host."""
-        return self._answer("roll_back", host, {"LL_TO": version} | _of_ticket(ticket), None)
+        settings = {"LL_TO": version, "LL_FROM": " ".join(sorted(self._ways.get(host.name, ())))}
+        return self._answer("roll_back", host, settings | _of_ticket(ticket), None)
 
     def stage(self, host: Host, release: Release, ticket: Ticket) -> HostAnswer:
         """See ports.Transport. Raises InputError when the artifact is missing or the settings do not fit."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from liftlock import ledger as record
 from liftlock.app.artifacts import check_artifacts
 from liftlock.app.ended import refuse_over
+from liftlock.app.in_hand import refuse_in_hand
 from liftlock.app.products import look, machines, run_suites
 from liftlock.app.workspace import Workspace, is_recorded, operator
 from liftlock.approval import unapproved
@@ -88,7 +89,8 @@ def roll_out(
 
     Raises RefusedError when an input of the plan changed or approvals are missing (that the plan is over
     is said before either), InputError for an artifact
-    that is not what its manifest says, LockedError when another controller is at it.
+    that is not what its manifest says, LockedError when another controller is at it, or another plan is not
+    through with one of its hosts.
     """
     _check_waivers(waive, reason)
     with workspace.held(plan) as lease, workspace.ledger(lease=lease) as ledger:
@@ -107,6 +109,7 @@ def roll_out(
             )
         if why:
             raise RefusedError(why)
+        refuse_in_hand(workspace, plan, ledger)
         check_artifacts(workspace, plan)
         engine = _engine(workspace, plan, ledger, watcher)
         for rule in waive:
@@ -165,7 +168,7 @@ def _moved_on(plan: Plan, ledger: LedgerStore, names: Sequence[str]) -> list[str
     recorded, found = seen_in_record(read_records(ledger.entries())), []
     for host in (host for host in plan.hosts if host.name in names):
         version, _ = recorded.get((plan.fleet, plan.product_of(host), host.machine), (host.wanted, None))
-        if version not in {host.observed, *(hop.to_version for hop in host.hops)}:
+        if version not in host.way:
             found.append(f"{host.name} is on {version}")
     return found
 
@@ -195,7 +198,7 @@ def _engine(workspace: Workspace, plan: Plan, ledger: LedgerStore, watcher: Watc
         releases={each.product.name: {one.version: one for one in each.releases} for each in catalogues},
         settled=lambda name, gate: run_suites(workspace, plan, catalogues, [name], settled=gate)[0],
         hosts=hosts,
-        transports={name: with_failpoints(workspace.transport(each, logs)) for name, each in products.items()},
+        transports={name: with_failpoints(workspace.transport(each, logs, plan)) for name, each in products.items()},
         store=with_failpoints(ledger),
         clock=workspace.clock,
         session=uuid.uuid4().hex,

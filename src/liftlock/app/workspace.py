@@ -99,11 +99,13 @@ class Workspace:
 
         return open_ledger(self.settings.ledger, create=create, lease=lease)
 
-    def transport(self, product: Product, logs: Path | None = None) -> SshTransport:
-        """The way to this product on hosts."""
+    def transport(self, product: Product, logs: Path | None = None, plan: Plan | None = None) -> SshTransport:
+        """The way to this product on hosts; a plan's hosts are not rolled back from versions off its way."""
         from liftlock.adapters.ssh import SshTransport
 
-        return SshTransport(product, self.settings.ssh, self.clock.now, logs)
+        theirs = [host for host in plan.hosts if plan.product_of(host) == product.name] if plan else []
+        ways = {host.machine: host.way for host in theirs}
+        return SshTransport(product, self.settings.ssh, self.clock.now, logs, ways)
 
     def logs(self, plan: Plan) -> Path:
         """Where the hosts' full output of this plan goes."""

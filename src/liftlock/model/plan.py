@@ -163,6 +163,13 @@ class PlannedHost:
         return self.hops[-1].to_version
 
     @property
+    def way(self) -> frozenset[str]:
+        """The versions that the plan takes it over, the one it comes from among them."""
+        return frozenset(
+            {self.observed, *(version for hop in self.hops for version in (hop.from_version, hop.to_version))}
+        )
+
+    @property
     def latest_start(self) -> datetime:
         """The last moment at which it may start: what it needs must fit before its window ends."""
         return self.window.end - self.needed

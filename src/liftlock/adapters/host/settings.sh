@@ -35,7 +35,9 @@ check_settings() {
         ;;
     esac
     must is_name LL_TO "$LL_TO"
-    [ -z "$LL_FROM" ] || must is_name LL_FROM "$LL_FROM"
+    set -f
+    for version in $LL_FROM; do must is_name LL_FROM "$version"; done
+    set +f
     [ -n "$LL_HEALTH_URL$LL_HEALTH_COMMAND" ] || [ "$LL_PHASE" = stage ] || refuse 'bad setting' LL_HEALTH_COMMAND
     [ -z "$LL_CONFIRM_WITHIN" ] || must is_number LL_CONFIRM_WITHIN "$LL_CONFIRM_WITHIN"
     case $LL_PHASE in roll_back | auto) return 0 ;; esac

@@ -67,6 +67,9 @@ look() { # refuse unless this host is as the controller thinks; changes nothing
     method_installed || [ "$LL_PHASE $problem" = 'roll_back current is dangling' ] || refuse "$problem"
     # A release may be staged days ahead, before the hops in between.
     case $LL_PHASE in stage | prune) return 0 ;; esac
-    case $installed in "$LL_TO" | "${LL_FROM:-$installed}") return 0 ;; esac
+    [ -n "$LL_FROM" ] || return 0
+    # On the way back it names every version of the plan's way; a host without any has nothing to be kept from.
+    [ "$LL_PHASE${installed:+ any}" != roll_back ] || return 0
+    case " $LL_TO $LL_FROM " in *" $installed "*) return 0 ;; esac
     refuse 'another version is installed' "${installed:-none} instead of $LL_FROM"
 }
