@@ -12,13 +12,16 @@ from datetime import datetime
 from functools import cached_property
 
 from liftlock.incident import Incident, incidents
-from liftlock.ledger import Aborted, Entry, Halted, Judged, Queued, Recalled
+from liftlock.ledger import Aborted, Ended, Entry, Halted, Judged, Queued, Recalled, Switched
 from liftlock.model import Contact, Customer, NoticeKind, Occasion, Outcome, Plan, PlannedHost, Window
 from liftlock.notice import ANNOUNCEMENTS, explicit
 from liftlock.outbox import Dispatch, Told, identity, message_id, standing
 from liftlock.progress import Progress, Standing
 from liftlock.records import HostRecord, host_records
 from liftlock.stops import is_dead, why_over
+
+
+_PROVES_WORK = frozenset({Outcome.SUCCEEDED, Outcome.ROLLED_BACK, Outcome.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,19 @@ class Case:
     def incidents(self) -> tuple[Incident, ...]:
         """The incidents that the rollout has had."""
         return incidents(self.plan, self.entries)
+
+    @cached_property
+    def begun(self) -> frozenset[str]:
+        """The hosts that are proven to have been worked on: they switched, or came to an end of an attempt.
+
+        One that is in hand may still refuse, and one that is lost may be as it was.
+        """
+        facts = (entry.fact for entry in self.entries)
+        return frozenset(
+            fact.host
+            for fact in facts
+            if isinstance(fact, Switched) or (isinstance(fact, Ended) and fact.outcome in _PROVES_WORK)
+        )
 
     @cached_property
     def taken_back(self) -> dict[str, bool]:

@@ -7,7 +7,8 @@ All of it follows from the plan, its entries and the time, so what a dead contro
 - `reminder` from some time before the first window on, where the announcement is older than that; from then on also
   `action_needed`, when a yes is missing or a host is on hold. Hosts whose gate failed, or that could not be reached,
   ask for action at once; when one more does later, there is one more letter.
-- `started` while the customer's hosts are being worked on.
+- `started` while the customer's hosts are being worked on, from the first on that is proven to have been begun: one
+  that is in hand may still refuse, untouched.
 - `completed` when every planned host is proven to run the release. `rolled_back` when none is being worked on and at
   least one went back or failed; when the others succeed later, `completed` names which. What turns after such a
   letter is told by one more.
@@ -261,7 +262,7 @@ def _ends(news: _News, hosts: list[HostRecord]) -> Iterator[Debt]:
         if known is not None and done and max(done) > known.as_of and not any(map(is_ahead, hosts)):
             yield news.debt(NoticeKind.COMPLETED, case.last_of(name, NoticeKind.COMPLETED, max(done))[0])
         is_off = is_off and not in_one
-    elif any(record.attempts for record in hosts) and not case.over:
+    elif any(record.host in case.begun for record in hosts) and not case.over:
         yield news.debt(NoticeKind.STARTED)
     if is_off:
         recipients = _the_same(case.sent_to(name, _PROMISES), news.everybody)

@@ -52,6 +52,10 @@ def ended(host: str, outcome: Outcome = Outcome.SUCCEEDED, version: str = "1.6.0
     return replace(STARTED, host=host), end
 
 
+def begun(host: str) -> tuple[Fact, Fact]:
+    return replace(STARTED, host=host), record.Switched(host=host, attempt=1, version="1.6.0")
+
+
 def letter_to(address: str) -> Letter:
     return next(letter for letter in letters() if letter.recipient.email == address)
 
@@ -209,7 +213,7 @@ def test_the_same_plan_makes_the_same_letters_byte_by_byte() -> None:
 
 
 NEWS: dict[NoticeKind, tuple[Fact, ...]] = {
-    NoticeKind.STARTED: (STARTED, replace(STARTED, host="lake-1")),
+    NoticeKind.STARTED: (*begun("harbour-1"), *begun("lake-1")),
     NoticeKind.COMPLETED: tuple(fact for name in ("harbour-1", "harbour-2", "lake-1") for fact in ended(name)),
     NoticeKind.ROLLED_BACK: (
         *ended("harbour-1", Outcome.ROLLED_BACK, "1.4.2"),

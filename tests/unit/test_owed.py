@@ -65,7 +65,25 @@ HARBOUR_DONE = [*ended("harbour-1", Outcome.SUCCEEDED), *ended("harbour-2", Outc
     [
         pytest.param([], [K.ANNOUNCED], [K.ANNOUNCED], id="a plan is announced"),
         pytest.param(ANNOUNCED, [K.ANNOUNCED], [K.ANNOUNCED], id="and stays so while it is ahead"),
-        pytest.param([started("harbour-1")], [K.STARTED], [K.ANNOUNCED], id="the customer's first host"),
+        pytest.param([started("harbour-1")], [], [K.ANNOUNCED], id="in hand, the first host may still refuse"),
+        pytest.param(
+            [*ended("harbour-1", Outcome.REFUSED, "1.4.2"), *ended("harbour-2", Outcome.REFUSED, "1.5.0")],
+            [],
+            [K.ANNOUNCED],
+            id="hosts that refuse are untouched",
+        ),
+        pytest.param(
+            [*ended("harbour-1", Outcome.UNKNOWN, None), record.Voided(host="harbour-1", attempt=1, cause="lost")],
+            [K.ANNOUNCED],
+            [K.ANNOUNCED],
+            id="lost, and found as it had been",
+        ),
+        pytest.param(
+            [started("harbour-1"), record.Switched(host="harbour-1", attempt=1, version="1.6.0")],
+            [K.STARTED],
+            [K.ANNOUNCED],
+            id="the customer's first host has switched",
+        ),
         pytest.param(
             [started("harbour-1"), record.Voided(host="harbour-1", attempt=1, cause="lost")],
             [K.ANNOUNCED],

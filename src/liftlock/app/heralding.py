@@ -11,15 +11,15 @@ from liftlock.app.rolling import Watcher
 from liftlock.app.telling import Told, notify
 from liftlock.app.workspace import Workspace
 from liftlock.errors import LiftlockError
-from liftlock.ledger import Entry, Started
-from liftlock.model import Action, NoticeKind, Plan
+from liftlock.ledger import Entry, Switched
+from liftlock.model import NoticeKind, Plan
 from liftlock.progress import Progress
 
 _MEANWHILE = frozenset({NoticeKind.STARTED})
 
 
 class Herald:
-    """Watches a rollout for the first host of each customer; what was `told` is complete when its block has ended."""
+    """Watches a rollout for the first host of each customer that switched; what was `told` is complete when its block has ended."""
 
     def __init__(self, workspace: Workspace, plan: Plan, watcher: Watcher) -> None:
         self._workspace, self._plan, self._watcher = workspace, plan, watcher
@@ -29,7 +29,7 @@ class Herald:
 
     def watch(self, entry: Entry, progress: Progress) -> None:
         """One more entry of the rollout."""
-        if isinstance(entry.fact, Started) and entry.fact.action is Action.UPGRADE:
+        if isinstance(entry.fact, Switched):
             customer = progress.lineup.planned[entry.fact.host].customer
             if customer not in self._begun:
                 self._begun.add(customer)

@@ -114,7 +114,8 @@ def _imagine(case: Case, kind: NoticeKind, customer: str) -> Case:
     hosts = [host for host in case.plan.hosts if customer in {"", host.customer}]
     match kind:
         case NoticeKind.STARTED:
-            return _with(case, _started(hosts[0]))
+            switched = record.Switched(host=hosts[0].name, attempt=1, version=hosts[0].wanted)
+            return _with(case, _started(hosts[0]), switched)
         case NoticeKind.COMPLETED:
             return _with(case, *(fact for host in hosts for fact in _ended(host, Outcome.SUCCEEDED, host.wanted)))
         case NoticeKind.ROLLED_BACK | NoticeKind.INCIDENT:
