@@ -51,6 +51,27 @@ def test_an_abort_from_another_terminal_ends_a_rollout_after_the_host_in_hand(ma
     assert sorted(seen.version for seen in harbour.all_seen().values()) == ["1.4.0", "1.5.0"]
 
 
+def test_a_host_that_is_unlocked_is_not_tried_again_by_the_rollout_that_runs(make_harbour: MakeHarbour) -> None:
+    harbour = make_harbour("np-1")
+    harbour.hold_before_switch()
+    plan = harbour.plan()
+    rollout = harbour.start("rollout", plan, *WAIVED)
+    assert within(lambda: harbour.is_held("np-1"))
+    done = harbour.ask("unlock", "np-1", "--reason", "its hook hangs").told
+    assert done["well"]
+    assert done["detail"].endswith(f"; plan {plan[:8]} is paused; to go on: liftlock resume {plan[:8]}")
+    told, _ = rollout.communicate(timeout=60)
+    assert rollout.returncode == 3, told
+    assert "to unlock np-1: its hook hangs" in told
+    (standing,) = harbour.ask("status", "--plan", plan).told["plans"]
+    assert [line["attempts"] for line in standing["hosts"]] == [1]
+    assert standing["state"].startswith("paused by ")
+
+    harbour.let_go()
+    harbour.liftlock("resume", plan)
+    assert harbour.ask("rollout", plan, *WAIVED).outcomes == {"np-1": "succeeded"}
+
+
 def test_a_halt_opens_an_incident_shows_versions_and_proofs_and_what_may_help(make_harbour: MakeHarbour) -> None:
     harbour = make_harbour("np-1", "hx-1")
     (harbour.releases / "1.5.0.yaml").write_text(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from liftlock.adapters import files
 from liftlock.adapters.artifact import verify_artifact
 from liftlock.app.products import machines
 from liftlock.app.rolling import ensure_recorded
+from liftlock.app.steering import pause_to_unlock
 from liftlock.app.workspace import Workspace, choose, operator
 from liftlock.errors import HostError, InputError, RefusedError
 from liftlock.ledger import Staged, Unlocked
@@ -86,6 +87,7 @@ def prune(
 def unlock(workspace: Workspace, fleet: str | None, name: str, product: str, reason: str) -> HostWork:
     """End the phase that holds a host's lock, whoever began it; the record says who did so and why.
 
+    A rollout that has the host in hand is paused before, or it would try the host again at once.
     Raises InputError without a reason, and when the product cannot be told; HostError when the host is not reached.
     """
     if not reason:
@@ -99,11 +101,17 @@ def unlock(workspace: Workspace, fleet: str | None, name: str, product: str, rea
     plan = before.journal.partition(" ")[0]
     with workspace.ledger() as ledger:
         known = plan if plan in ledger.plans() else ""
+        paused = pause_to_unlock(workspace, ledger, known, name, reason) if known else ""
         answer = transport.unlock(host.of(products[0]), Ticket(plan or "unlock", 0, _fence(workspace)))
         if answer.result is not HostResult.DONE:
-            return _refused(name, (), answer)
+            refused = _refused(name, (), answer)
+            return replace(refused, detail=_and(refused.detail, paused))
         ledger.append(known, Unlocked(host=name, reason=reason, by=operator()), workspace.clock.now())
-    return HostWork(name, True, detail=answer.detail)
+    return HostWork(name, True, detail=_and(answer.detail, paused))
+
+
+def _and(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)
 
 
 def _on_each(

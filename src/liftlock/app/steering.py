@@ -15,13 +15,16 @@ from liftlock.app.telling import with_news
 from liftlock.app.workspace import Workspace, operator
 from liftlock.errors import InputError, RefusedError
 from liftlock.incident import ACKNOWLEDGE_WITHIN, RECOVER_WITHIN, Incident, incidents, told_span
-from liftlock.ledger import Aborted, Acknowledged, Entry, Fact, Finished, Halted, Paused, Resumed
+from liftlock.ledger import Aborted, Acknowledged, Entry, Fact, Finished, Halted, Paused, Planned, Resumed
 from liftlock.model import Plan
+from liftlock.plan_document import from_document
+from liftlock.ports import LedgerStore
 from liftlock.progress import Progress, Standing
 
 Check = Callable[[Progress, list[Entry]], None]
 """Whether it is to the point; raises RefusedError when it is not."""
 _LONGEST = 200
+_WORKED_ON = frozenset({Standing.IN_HAND, Standing.LOST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,22 @@ def resume(workspace: Workspace, plan: Plan, by: str = "") -> Steered:
             raise RefusedError(f"{_plan(plan)} is not paused")
 
     return _write(workspace, plan, "resumed", Resumed(by=by), check, "", by)
+
+
+def pause_to_unlock(workspace: Workspace, ledger: LedgerStore, id_: str, machine: str, reason: str) -> str:
+    """Pause the plan of that id where a controller has a product of the host in hand; in words what goes on, and how.
+
+    Empty where there is nothing to pause. It is to be written before the phase there ends: the controller would begin
+    its next attempt at once.
+    """
+    entries = list(ledger.entries(id_))
+    plan = from_document(next(entry.fact.document for entry in entries if isinstance(entry.fact, Planned)))
+    progress = Progress.of(plan).with_entries(entries)
+    standings = {progress.host(host.name).standing for host in plan.hosts if host.machine == machine}
+    if progress.paused or progress.aborted or not standings & _WORKED_ON or not workspace.is_held(plan):
+        return ""
+    ledger.append(plan.id, Paused(reason=f"to unlock {machine}: {reason}", by=operator()), workspace.clock.now())
+    return f"{_plan(plan)} is paused; to go on: liftlock resume {plan.id[:8]}"
 
 
 def abort(workspace: Workspace, plan: Plan, reason: str, by: str = "") -> Steered:
