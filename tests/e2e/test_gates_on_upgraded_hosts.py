@@ -35,7 +35,7 @@ def test_gates_that_are_gone_pause_it_until_they_are_back_or_waived(make_harbour
     words = "is upgraded, and its gates tell nothing: error: there is no folder gates with gate suites"
     assert words in paused["reason"]
     (standing,) = harbour.ask("status", "--plan", plan).told["plans"]
-    assert standing["state"] == f"in wave 1: {paused['reason']}"
+    assert standing["state"] == f"interrupted in wave 1: {paused['reason']}"
     assert harbour.ask("rollout", plan, "--waive", "gate", "--reason", "seen by hand").told["exit_code"] == 0
     assert harbour.versions() == harbour.all_on("1.5.0")
     (standing,) = harbour.ask("status", "--plan", plan).told["plans"]

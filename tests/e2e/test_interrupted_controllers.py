@@ -51,6 +51,8 @@ def test_a_signal_lets_the_host_in_hand_finish_and_starts_no_other(
     assert harbour.versions() == {"np-1": "1.5.0", "hx-1": "1.4.0"}
     assert not harbour.seen("hx-1").touched
 
+    (standing,) = harbour.ask("status", "--plan", plan).told["plans"]
+    assert (standing["state"], standing["outcomes"]) == ("interrupted in wave 1", {"switched": 1, "pending": 1})
     first = harbour.seen("np-1")
     again = harbour.ask("rollout", plan, *WAIVED)
     assert again.outcomes == {"np-1": "succeeded", "hx-1": "succeeded"}

@@ -165,8 +165,8 @@ def _standing(workspace: Workspace, entries: list[Entry], *, in_full: bool) -> d
     progress = Progress.of(plan).with_entries(entries)
     lines = _host_lines(plan, progress)
     state = _state(plan, progress, entries)
-    if progress.count(Standing.IN_HAND) and not workspace.is_held(plan):
-        state = state.replace("in wave", "interrupted in wave", 1) if state.startswith("in wave") else state
+    if (state.startswith("in wave") or progress.count(Standing.IN_HAND)) and not workspace.is_held(plan):
+        state = f"interrupted {state}" if state.startswith("in wave") else state
         lines = [line | ({"outcome": "unknown"} if line["outcome"] == Standing.IN_HAND else {}) for line in lines]
     told: dict[str, Any] = {
         "plan": plan.id,
