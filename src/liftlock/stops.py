@@ -66,10 +66,12 @@ def is_held(progress: Progress, reason: str) -> bool:
 
 def broken_rule(plan: Plan, progress: Progress) -> str:
     """Which rule of the policy is broken, as far as the record alone tells; empty while none is."""
+    if drill := _drill(progress):  # it says more than the budget that it may break as well
+        return drill
     failed = progress.count(Standing.FAILED)
     if failed > plan.allowed_failures:
         return _over_budget(plan, failed)
-    return _one_cause(plan, progress) or _drill(progress) or _doubt(plan, progress, failed) or _over(progress)
+    return _one_cause(plan, progress) or _doubt(plan, progress, failed) or _over(progress)
 
 
 def to_roll_back(plan: Plan, progress: Progress) -> tuple[str, ...]:

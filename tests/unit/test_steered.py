@@ -271,8 +271,9 @@ def test_the_first_host_goes_up_back_and_up_again_before_any_other_moves():
     assert {part.outcome for part in rollout.progress.hosts.values()} == {Outcome.SUCCEEDED}
 
 
-def test_a_drill_that_does_not_come_back_stops_the_rollout():
-    rollout = Rollout(plan_of((2,), policy(drill=True)), w1h0=MemoryHost(stuck=True))
+@pytest.mark.parametrize("allowed", [0, 9])
+def test_a_drill_that_does_not_come_back_stops_the_rollout(allowed):
+    rollout = Rollout(plan_of((2,), policy(drill=True, max_failures=allowed)), w1h0=MemoryHost(stuck=True))
     last, code = rollout.run()
     assert (last, code) == (Halt("drill: w1h0 did not come back: health: no answer"), ExitCode.NEEDS_A_PERSON)
     assert rollout.upgraded() == ["w1h0"]
