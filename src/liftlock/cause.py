@@ -37,9 +37,14 @@ _SUGGESTIONS = tuple(
             r"stale fence|fence unreadable",
             "a later controller has worked on the host, or the clock here is behind: see who else works on this plan",
         ),
+        (
+            r"not writable",
+            "give the user that logs in its rights in the product's base; or the filesystem there is mounted read-only:"
+            " look for errors of its disk",
+        ),
         (r"read-only", "the filesystem of the product's base is mounted read-only: look for errors of its disk"),
         (
-            r"authentication|permission denied|not writable|base missing",
+            r"authentication|permission denied|base missing",
             "check the user that logs in, its key, and its rights in the product's base",
         ),
         (
@@ -56,6 +61,18 @@ _SUGGESTIONS = tuple(
             "one of the product's own commands failed on the host: read what it printed in the host's output",
         ),
         (r"name not found", "correct the host's address in the inventory, or its DNS entry"),
+        (
+            r"connection lost",
+            "look whether the host is up and what cut the link; then run it again: it looks at the host first",
+        ),
+        (
+            r"a phase still runs",
+            "wait until the phase there has ended, then run it again; one that hangs is ended by: liftlock unlock",
+        ),
+        (
+            r"release is not on the host",
+            "the release to go back to was removed there: put it back into releases/, or repair the host by hand",
+        ),
         (r"connection (refused|timed out)|no route|handshake", "look whether the host is up and its sshd answers"),
         (
             r"sha256|upload incomplete",
