@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from gates.test_ready_for_upgrade import size
 from liftlock.adapters.gates import REQUEST, SETTLED, SLICE, GateRequest, PytestGates
 from liftlock.demo.sshd import LoopbackFleet
 from liftlock.model import Artifact, Health, Host, Product, Release, ReleaseKind, Verdict
@@ -135,7 +136,7 @@ def test_the_sample_suite_wants_space_for_the_release(hosts, suites, gate_fleet)
     [result] = PytestGates(suites, gate_fleet.settings(), PRODUCT, huge).run(hosts[:1], lambda result: None)
     assert result.verdict is Verdict.FAILED
     assert result.reason.startswith("test_space_for_the_new_release: only ")
-    assert "3000000000000.0 MB needed (3 x the artifact): make room" in result.reason
+    assert "3000000000.0 GB needed (3 x the artifact): make room" in result.reason
 
 
 def test_hosts_that_cannot_be_reached_or_trusted_are_errors_even_when_no_test_looks(hosts, judge_with, gate_fleet):
@@ -431,3 +432,10 @@ def test_a_log_that_cannot_be_kept_takes_nothing_from_the_verdicts(hosts, gate_f
     (tmp_path / "logs").write_text("where the folder was to be")
     gates = PytestGates(suites, gate_fleet.settings(), PRODUCT, RELEASE, log_dir=tmp_path / "logs")
     assert [result.verdict for result in gates.run(hosts[:1], lambda _: None)] == [Verdict.PASSED]
+
+
+@pytest.mark.parametrize(
+    ("octets", "words"), [(0, "0 bytes"), (30_720, "30.7 kB"), (4_500_000, "4.5 MB"), (2e12, "2000.0 GB")]
+)
+def test_the_sample_suite_tells_space_in_a_unit_that_fits(octets: float, words: str) -> None:
+    assert size(octets) == words

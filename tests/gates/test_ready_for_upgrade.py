@@ -22,6 +22,14 @@ fi
 """
 
 
+def size(octets):
+    """In the largest unit of which there is at least one."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if octets >= factor:
+            return f"{octets / factor:.1f} {unit}"
+    return f"{octets} bytes"
+
+
 @pytest.fixture
 def base(liftlock_host, product):
     """The folder on the host that holds the product."""
@@ -54,8 +62,7 @@ def test_space_for_the_new_release(host, base, release):
     table = host.check_output("df -Pk %s", base)
     free = int(table.splitlines()[-1].split()[3]) * 1024
     assert free >= needed, (
-        f"only {free / 1e6:.1f} MB free for {base}, {needed / 1e6:.1f} MB needed "
-        f"({SPACE_FACTOR} x the artifact): make room"
+        f"only {size(free)} free for {base}, {size(needed)} needed ({SPACE_FACTOR} x the artifact): make room"
     )
 
 
