@@ -20,7 +20,6 @@ from liftlock.progress import Progress, Standing
 from liftlock.records import HostRecord, host_records
 from liftlock.stops import is_dead, why_over
 
-
 _PROVES_WORK = frozenset({Outcome.SUCCEEDED, Outcome.ROLLED_BACK, Outcome.FAILED})
 
 

@@ -206,7 +206,7 @@ class Progress:
                 seen = self._sighting(fact, at, Outcome.ROLLED_BACK)
                 return self._moved(fact.host, Standing.FREE, outcome=None, cause="", drilling=False, seen=seen)
             case ledger.Ailing():
-                return self._moved(fact.host, Standing.AILING, outcome=None, cause=fact.cause)
+                return self._moved(fact.host, Standing.AILING, outcome=None, cause=fact.cause, detail=fact.detail)
             case ledger.Recalled():
                 return self._recalled(fact)
             case ledger.Aborted():
@@ -257,6 +257,7 @@ class Progress:
             settles(fact.outcome, well=part.well and part.action is Action.ROLL_BACK),
             outcome=fact.outcome,
             cause=fact.cause,
+            detail=fact.detail,
             lost_links=part.lost_links + (fact.outcome is Outcome.UNKNOWN),
             seen=self._sighting(fact, at, fact.outcome),
             on_the_way=left,
@@ -331,6 +332,8 @@ class Progress:
 
     def _moved(self, name: str, standing: Standing, **changes: object) -> Progress:
         before = self.hosts.get(name)
+        if "cause" in changes:  # the detail of one cause says nothing of another
+            changes = {"detail": "", **changes}
         after = replace(before or self.host(name), standing=standing, **changes)  # type: ignore[arg-type]
         groups = self.groups
         if before is not None:

@@ -67,6 +67,7 @@ class HostProgress:
     origin: str = ""
     outcome: Outcome | None = None
     cause: str = ""
+    detail: str = ""  # what the host said beside the cause, such as who is at work there
     lost_links: int = 0
     well: bool = False  # nothing was wrong with it when it was sent back
     recall: str = ""  # why an operator wants it back, while nobody knows yet where it stands

@@ -128,6 +128,9 @@ def test_a_second_controller_is_told_who_holds_the_plan_and_goes(make_harbour: M
     other = run("rollout", plan, *WAIVED, "--json", cwd=elsewhere)
     assert other.outcomes == {"np-1": "refused"}
     assert other.causes == {"np-1": "busy"}
+    (told,) = [line["detail"] for line in other.told["hosts"] if line["host"] == "np-1"]
+    assert "upgrade of plan " in told
+    assert ", since " in told
 
     harbour.let_go()
     first.communicate(timeout=PATIENCE)

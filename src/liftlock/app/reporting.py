@@ -22,6 +22,7 @@ from liftlock.rate import Rate
 from liftlock.report import Report, make_report, target_state
 from liftlock.rollout import Done, Halt, Pause, Step, silent_gates
 from liftlock.stops import is_held, stop_reason
+from liftlock.wording import printable
 
 
 def draw_up(workspace: Workspace, product: str | None, plan: str | None) -> Report:
@@ -131,6 +132,7 @@ def _looked(ending: Ending, host: PlannedHost, wave: int) -> dict[str, Any]:
         "outcome": outcome,
         "attempts": 0,
         "cause": cause,
+        "detail": "",
         "before": host.observed,
         "version": seen.running or seen.installed or "",
         "proof": f"a look now, {seen.at:%Y-%m-%d %H:%M:%S} UTC" if seen.running else "",
@@ -152,6 +154,7 @@ def _host_lines(plan: Plan, progress: Progress) -> list[dict[str, Any]]:
                 "outcome": outcome,
                 "attempts": part.attempt if part else 0,
                 "cause": part.cause if part and outcome != "pending" else "",
+                "detail": printable(part.detail, " ") if part and outcome != "pending" else "",
                 "before": host.observed,
                 "version": seen.version if seen else "",
                 "proof": f"{seen.look}, {seen.at:%Y-%m-%d %H:%M:%S} UTC" if seen else "",
