@@ -19,7 +19,7 @@ _MEANWHILE = frozenset({NoticeKind.STARTED})
 
 
 class Herald:
-    """Watches a rollout for the first host of each customer that switched; `told` is complete when its block has ended."""
+    """Watches a rollout for the first host of each customer that switched; `told` is complete when its block ended."""
 
     def __init__(self, workspace: Workspace, plan: Plan, watcher: Watcher) -> None:
         self._workspace, self._plan, self._watcher = workspace, plan, watcher
