@@ -112,6 +112,16 @@ class Engine:
             finally:
                 self._finish_hosts_in_hand()
 
+    def look(self) -> None:
+        """Only find out what became of hosts of which nobody knows; nothing else is begun. Raises as `run`."""
+        self.record(ledger.Opened(session=self.session, controller=self.controller))
+        with ThreadPoolExecutor(self.plan.policy.concurrency, thread_name_prefix="host") as self._pool:
+            try:
+                while isinstance(step := self._next(), Reconcile) and not self.stop.is_set():
+                    self._reconcile(step.hosts)
+            finally:
+                self._finish_hosts_in_hand()
+
     def _work(self) -> Step:
         while True:
             self._read_news()
@@ -125,9 +135,7 @@ class Engine:
                 case RollBack(hosts):
                     self._start_all(hosts, Action.ROLL_BACK)
                 case Reconcile(hosts):
-                    for name in hosts:
-                        self._submit(name, self._attempts.look_until_known)
-                    self._collect()
+                    self._reconcile(hosts)
                 case Wait():
                     self._collect()
                 case LeaveOut(hosts):
@@ -208,6 +216,11 @@ class Engine:
         work = self._attempts.upgrade if action is Action.UPGRADE else self._attempts.roll_back
         self._submit(name, partial(work, ticket=ticket))
         return True
+
+    def _reconcile(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._submit(name, self._attempts.look_until_known)
+        self._collect()
 
     def _submit(self, name: str, work: Callable[[Progress, str], Fact | None]) -> None:
         if name not in self._in_hand:

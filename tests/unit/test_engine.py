@@ -557,6 +557,17 @@ def test_a_host_that_went_back_to_a_hop_can_be_brought_back_all_the_way():
 # ---- lost hosts
 
 
+def test_who_only_looks_finds_out_what_became_of_a_lost_host_and_begins_nothing():
+    rollout = Rollout(plan_of((2,)), w1h0=MemoryHost(NEW))
+    rollout.record.append(rollout.plan.id, ledger.Opened(session="s0", controller="dead"), START)
+    rollout.record.append(rollout.plan.id, started("w1h0", session="s0"), START)
+    engine = rollout.engine()
+    engine.look()
+    assert engine.progress.host("w1h0").standing is Standing.SWITCHED
+    assert rollout.hosts.tickets == []
+    assert rollout.world["w1h1"].version == OLD
+
+
 def test_a_host_busy_with_a_phase_is_looked_at_until_it_is_done():
     rollout, looks = Rollout(plan_of((1,)), w1h0=MemoryHost(OLD, drops=["after"])), []
     as_it_is = rollout.hosts.probe

@@ -87,8 +87,8 @@ def roll_out(
 ) -> Ending:
     """Carry out the plan from where the record stands.
 
-    Raises RefusedError when an input of the plan changed or approvals are missing (that the plan is over
-    is said before either), InputError for an artifact
+    Raises RefusedError when an input of the plan changed (lost hosts are looked at all the same) or approvals are
+    missing (that the plan is over is said before either), InputError for an artifact
     that is not what its manifest says, LockedError when another controller is at it, or another plan is not
     through with one of its hosts.
     """
@@ -100,6 +100,8 @@ def roll_out(
         if progress.wave is None and _nothing_left(progress):
             return _verify(workspace, plan, progress)
         changed, why = workspace.check_inputs(plan, progress.inputs), unapproved(plan, progress.approved)
+        if changed and progress.taken_up.count(Standing.LOST):
+            entries = _look(workspace, plan, ledger, watcher)
         if changed or why:
             refuse_over(plan, entries)
         if changed:
@@ -120,6 +122,14 @@ def roll_out(
             unpruned = _prune(workspace, plan, engine.progress) if isinstance(step, Done) else {}
         code = exit_code(plan, engine.progress, step)
         return Ending(plan, step, engine.progress, ExitCode(128 + caught[0]) if caught else code, {}, unpruned)
+
+
+def _look(workspace: Workspace, plan: Plan, ledger: SqlLedger, watcher: Watcher) -> list[Entry]:
+    """Find out what became of hosts of which nobody knows, also of a plan that cannot go on; the record after that."""
+    engine = _engine(workspace, plan, ledger, watcher)
+    with _signals(engine, workspace):
+        engine.look()
+    return list(ledger.entries(plan.id))
 
 
 def _prune(workspace: Workspace, plan: Plan, progress: Progress) -> dict[str, str]:

@@ -43,10 +43,10 @@ unlock() { # end the phase that holds the lock, and outdate its controller
     [ -e "$state/lock" ] || finish 'done' '' 'not held'
     find_missing_tools || :
     open_lock || refuse_write "$state"
-    check_fence
     read_owner
     if flock -n 9; then held='not held'; else end_holder; fi
-    raise_fence
+    # Also a lower one: a controller whose clock was fast must not keep everybody out until theirs have caught up.
+    write fence "$LL_FENCE" || refuse_write "$state/fence"
     own
     journal 'done' || refuse_write "$state/journal"
     finish 'done' '' "$held"
