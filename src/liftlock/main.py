@@ -103,11 +103,11 @@ def _refusing(parse: Callable[[], None], tasks: Iterable[str]) -> None:
 def understood(argv: list[str]) -> list[str]:
     """`liftlock plan ... --help` means `liftlock --help plan`, whatever stands between.
 
-    And `manual --check` has no plan, which invoke would insist on: there it is an empty one.
+    And `manual --check` has no plan, which invoke would insist on: there it is the word `none`.
     """
     task = next((word for word in argv[1:] if not word.startswith("-")), None)
     if task is not None and argv.index(task) == 1 and {"--help", "-h"} & set(argv[2:]):
         return [argv[0], "--help", task]
     if argv[1:2] == ["manual"] and "--check" in argv:
-        return [*argv[:2], "--plan", "", *argv[2:]]
+        return [*argv[:2], "--plan", "none", *argv[2:]]
     return argv
