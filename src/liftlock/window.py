@@ -249,7 +249,7 @@ def _frozen(freezes: Sequence[Freeze], zone: str) -> str:
     for freeze in freezes:
         last_days.setdefault(freeze.name, []).append(shown(freeze.end - _INSTANT, zone).date())
     named = [
-        f"{name}{f' {len(days)} times,' if len(days) > 1 else ''} to {days[-1]}" for name, days in last_days.items()
+        f"{name} to {days[-1]}{f' ({len(days)} times)' if len(days) > 1 else ''}" for name, days in last_days.items()
     ]
     return f"{'freeze' if len(named) == 1 else 'freezes'} {' and '.join(named)}"
 

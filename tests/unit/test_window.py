@@ -204,7 +204,8 @@ def test_a_weekly_freeze_comes_back_over_the_weekend_and_over_the_year_end() -> 
 def test_a_freeze_that_comes_back_again_and_again_is_named_once() -> None:
     weekend = RecurringFreeze("weekend", "fri 18:00", "mon 06:00", "Europe/Berlin", every=Every.WEEK)
     assert why(rules(SATURDAY_NIGHT, freezes=(weekend,)), HOUR, "2026-11-23T00:00") == (
-        "no slot before 2027-02-23: freeze weekend 13 times, to 2027-02-22; without it there is one on 2026-11-28 22:00"
+        "no slot before 2027-02-23: freeze weekend to 2027-02-22 (13 times);"
+        " without it there is one on 2026-11-28 22:00"
     )
 
 
