@@ -38,7 +38,7 @@ def controllers(url: str) -> Iterator[list[subprocess.Popen[str]]]:
             one.communicate()
 
 
-@pytest.mark.parametrize(("database", "short", "full"), [("SQLite", 20, 500), ("PostgreSQL", 10, 200)])
+@pytest.mark.parametrize(("database", "short", "full"), [("SQLite", 20, 500), ("PostgreSQL", 10, 500)])
 def test_of_eight_controllers_exactly_one_owns_each_host(
     request: pytest.FixtureRequest, tmp_path: Path, database: str, short: int, full: int
 ) -> None:
