@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -64,14 +67,36 @@ def test_an_answer_that_never_ends_is_none_at_the_deadline(box: Box, tmp_path: P
     assert box.current == f"releases/{OLD}"
 
 
-@pytest.mark.parametrize("missing", [[], ["curl"], ["curl", "python3"], ["curl", "python3", "nc"]])
-def test_a_port_must_accept_connections_besides(box: Box, tmp_path: Path, missing: list[str]):
-    box.path = links_to(tmp_path / "few", all_but(box.path, *missing))
+CONNECTING = ["python3", "nc", "bash", "curl"]
+WAYS_TO_CONNECT = [tool for tool in CONNECTING if shutil.which(tool)]
+
+
+def connects_by(box: Box, way: str, folder: Path) -> str:
+    """A PATH whose only tool for connecting is this one."""
+    others = [tool for tool in CONNECTING if tool != way]
+    path = links_to(folder, [*all_but(box.path, *others), *all_but(os.environ["PATH"], *others)])
+    if way == "python3":  # the system's may be a script that needs bash
+        (folder / way).unlink()
+        (folder / way).symlink_to(sys.executable)
+    return path
+
+
+@pytest.mark.parametrize("way", WAYS_TO_CONNECT)
+def test_a_port_must_accept_connections_besides(box: Box, tmp_path: Path, way: str):
+    box.path = connects_by(box, way, tmp_path / "few")
     with server(say_nothing) as place:
         assert box.run("probe", LL_HEALTH_TCP=place).values["healthy"] == "1"
     closed = box.run("probe", LL_HEALTH_TCP=place).values
     assert (closed["healthy"], closed["running"]) == ("0", OLD)
     assert closed["cause"] == f"health: {place} accepts no connection"
+
+
+@pytest.mark.parametrize("way", WAYS_TO_CONNECT)
+def test_a_port_that_keeps_idle_connections_open_takes_no_time_from_the_deadline(box: Box, tmp_path: Path, way: str):
+    box.path = connects_by(box, way, tmp_path / "few")
+    with server(say_nothing) as place:
+        answers = box.run("upgrade", LL_HEALTH_TCP=place, LL_HEALTH_TIMES="4", LL_HEALTH_DEADLINE="8")
+    assert (answers.values["result"], answers.values["cause"]) == ("switched", "")
 
 
 def test_a_text_must_appear_in_the_answer(box: Box):

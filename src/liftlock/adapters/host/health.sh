@@ -31,19 +31,20 @@ ask_command() { # ask_command <seconds>: prints the output and, as the last line
 
 ask_product() { if [ -n "$LL_HEALTH_URL" ]; then ask_url "$1" | head -c 65536; else ask_command "$1"; fi; }
 
-accepts() { # accepts <seconds> <host> <port>: whether a connection comes about
-    if has curl; then
-        case $(curl -q -g -s -m "$1" -w '%{time_connect}' --url "telnet://$2:$3" </dev/null) in *[1-9]*) ;; *) return 1 ;; esac
-    elif has python3; then
+accepts() { # accepts <seconds> <host> <port>: whether a connection comes about; each way ends with it, whoever keeps it open
+    if has python3; then
         timeout -k 1 "$1" python3 -c "$python_connect" "$2" "$3"
     elif has nc; then
         case $(nc --help 2>&1) in
         *BusyBox*) timeout -k 1 "$1" nc -w "$1" "${2#[}" "$3" -e true ;;
         *) timeout -k 1 "$1" nc -z "${2#[}" "$3" ;;
         esac
-    else
+    elif has bash; then
         # shellcheck disable=SC2016 # bash is to expand it
         timeout -k 1 "$1" bash -c ': </dev/tcp/"$1"/"$2"' bash "${2#[}" "$3"
+    else
+        # Once connected, curl looks at its telnet options, finds a bad one, and ends.
+        case $(curl -q -g -s -m 1 -t none -w '%{time_connect}' --url "telnet://$2:$3" </dev/null) in *[1-9]*) ;; *) return 1 ;; esac
     fi
 }
 
