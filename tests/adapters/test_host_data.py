@@ -109,8 +109,9 @@ def test_an_upgrade_to_something_below_an_irreversible_release_is_refused(box: B
     box.run("upgrade")
     answers = box.run("switch", LL_FROM=NEW, LL_TO=OLD)
     assert answers.values["cause"] == "not staged"
-    (box.base / ".liftlock" / "staged" / OLD).write_text("0" * 64 + "\n")
-    answers = box.run("switch", LL_FROM=NEW, LL_TO=OLD, LL_SHA256="0" * 64)
+    box.artifact = archive(OLD)
+    assert box.run("stage", LL_FROM=NEW, LL_TO=OLD).values["result"] == "staged"
+    answers = box.run("switch", LL_FROM=NEW, LL_TO=OLD)
     assert (answers.values["result"], answers.values["cause"]) == ("refused", "a release above it is irreversible")
     assert box.current == f"releases/{NEW}"
 

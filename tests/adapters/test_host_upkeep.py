@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.host_box import NEW, OLD, SHELLS, Box, archive, running_box
+from adapters.host_box import NEW, OLD, SHELLS, Box, archive, release_files, running_box
 
 
 @pytest.fixture(params=SHELLS)
@@ -49,6 +49,58 @@ def test_what_lies_on_the_host_is_told_and_staged_without_being_switched(box: Bo
     assert box.current == f"releases/{OLD}"
     upgraded = box.run("upgrade")
     assert (upgraded.values["result"], upgraded.wants) == ("switched", None)
+
+
+def alter(box: Box) -> None:
+    """What somebody on the host may do to a release between staging and the switch."""
+    (box.base / "releases" / NEW / "server.py").unlink()
+    (box.base / "releases" / NEW / "MODE").write_text("broken")
+    (box.base / "releases" / NEW / "foreign").touch()
+
+
+@pytest.mark.parametrize("phase", ["upgrade", "switch"])
+def test_a_release_altered_after_it_was_staged_is_whole_again_before_it_is_switched_to(box: Box, phase: str):
+    box.run("stage")
+    alter(box)
+    answers = box.run(phase)
+    assert (answers.values["result"], answers.wants) == ("switched", None), answers.log
+    release = box.base / "releases" / NEW
+    assert {path.name: path.read_text() for path in release.iterdir()} == release_files(NEW)
+
+
+def test_where_the_artifact_was_altered_too_it_is_asked_for_again(box: Box):
+    box.run("stage")
+    alter(box)
+    (artifact,) = (box.base / ".liftlock" / "incoming").iterdir()
+    artifact.write_bytes(b"something else")
+    refused = box.run("switch")
+    assert (refused.values["result"], refused.values["cause"]) == ("refused", "not staged")
+    answers = box.run("upgrade")
+    assert (answers.values["result"], answers.wants) == ("switched", len(box.artifact))
+    assert not (box.base / "releases" / NEW / "foreign").exists()
+
+
+def test_staging_again_leaves_the_current_release_alone(box: Box):
+    box.run("upgrade")
+    (box.base / "releases" / NEW / "made-by-the-product").touch()
+    assert box.run("stage", LL_FROM="").values["result"] == "staged"
+    assert (box.base / "releases" / NEW / "made-by-the-product").exists()
+
+
+def test_a_switch_keeps_the_artifacts_of_later_hops_and_no_others(box: Box):
+    later = archive("1.7.0")
+    box.run("stage")
+    first, box.artifact = box.artifact, later
+    box.run("stage", LL_TO="1.7.0")
+    incoming = box.base / ".liftlock" / "incoming"
+    (incoming / ("0" * 64)).touch()
+    box.artifact = first
+    assert box.run("upgrade").values["result"] == "switched"
+    assert [path.read_bytes() for path in incoming.iterdir()] == [later]
+    box.artifact = later
+    answers = box.run("upgrade", LL_FROM=NEW, LL_TO="1.7.0")
+    assert (answers.values["result"], answers.wants) == ("switched", None)
+    assert list(incoming.iterdir()) == []
 
 
 def test_old_releases_go_but_never_one_that_is_needed(box: Box):

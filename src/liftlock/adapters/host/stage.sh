@@ -6,10 +6,17 @@ verified() { # verified <file>: whether it is the artifact
     sha256=$(sha256sum <"$1")
     [ "${sha256%% *}" = "$LL_SHA256" ]
 }
-refuse_unless_staged() { staged || refuse 'not staged' "$LL_TO"; }
 staged() {
     sha256=''
     method_has "$LL_TO" && { read -r sha256 <"$state/staged/$LL_TO"; } 2>/dev/null && [ "$sha256" = "$LL_SHA256" ]
+}
+find_artifact() { # sets artifact; whether it is here, and verified just now
+    artifact=$state/incoming/$LL_SHA256
+    [ -f "$artifact" ] && verified "$artifact"
+}
+refuse_unless_staged() {
+    { staged && find_artifact; } || refuse 'not staged' "$LL_TO"
+    make_release
 }
 
 receive() { # receive <file>: the artifact from stdin, under its name only once it is whole and verified
@@ -37,16 +44,31 @@ refuse_upload() {
 }
 
 stage() {
-    if staged; then say have 1 && return; fi
-    [ "$installed" != "$LL_TO" ] || refuse 'the release is current'
-    artifact=$state/incoming/$LL_SHA256
-    if [ -f "$artifact" ] && verified "$artifact"; then say have 1; else receive "$artifact"; fi
-    clear_away "$state/staged/$LL_TO"
+    if [ "$installed" = "$LL_TO" ]; then
+        staged || refuse 'the release is current'
+        say have 1 && return
+    fi
+    if find_artifact; then say have 1; else receive "$artifact"; fi
+    make_release
+}
+
+make_release() { # of the verified $artifact, also where it was staged before: it may have been altered since
+    staged || clear_away "$state/staged/$LL_TO"
     method_stage "$artifact" || refuse "$problem" "$(last_lines)"
     reached unpacked
     # Not flushed: torn or lost in a crash it fits no artifact, and the release is staged once more.
     printf '%s\n' "$LL_SHA256" >"$state/staged/$LL_TO" || refuse_write "$state/staged"
     reached staged
+}
+
+clear_incoming() { # after the switch: all but the artifacts of other releases that were staged, they are unpacked again
+    waiting=''
+    for mark in "$state/staged"/*; do
+        if [ "$mark" != "$state/staged/$LL_TO" ] && read -r sha256 <"$mark"; then waiting="$waiting $sha256"; fi
+    done 2>/dev/null
+    for artifact in "$state/incoming"/*; do
+        case "$waiting " in *" ${artifact##*/} "*) ;; *) clear_away "$artifact" ;; esac
+    done
 }
 
 refuse_if_late() { # a slow upload must not take the time of the restart; what is staged waits for the next attempt

@@ -52,7 +52,7 @@ switch() {
         journal switched
         reached journal_end
         method_prune
-        clear_away "$state/incoming"/*
+        clear_incoming
         finish switched
     fi
     cause=$problem detail=$(last_lines)
