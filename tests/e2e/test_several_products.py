@@ -126,6 +126,8 @@ def test_alone_a_release_that_needs_another_product_is_refused_with_what_to_do(b
 
 
 def test_one_plan_brings_both_products_database_first_and_the_report_tells_them_apart(both: Harbour) -> None:
+    shown = both.liftlock("plan", "boathouse", "1.5.0", "--also", f"{DATABASE}={NEW}").stdout
+    assert "boathouse 1.5.0, boathouse-db 5.2.1 (upgrade) for fleet demo" in shown
     told = both.ask("plan", "boathouse", "1.5.0", "--also", f"{DATABASE}={NEW}").told
     plan = told["id"][:8]
     assert told["also"] == {DATABASE: NEW}
@@ -135,8 +137,6 @@ def test_one_plan_brings_both_products_database_first_and_the_report_tells_them_
         ("np-1", 1),
         ("hx-1", 1),
     }
-    shown = both.liftlock("plan", "boathouse", "1.5.0", "--also", f"{DATABASE}={NEW}").stdout
-    assert "boathouse 1.5.0, boathouse-db 5.2.1 (upgrade) for fleet demo" in shown
 
     gates = both.ask("gate", plan).told["results"]
     assert {result["host"]: result["verdict"] for result in gates} == dict.fromkeys(
