@@ -3,6 +3,7 @@
 Its "daemon" is the file `running` in its base, which a restart writes from the release that is current; so a host
 whose `current` moved without a restart is told from one that runs what it shows. Its data is the file `data`, which
 the new release changes so that the old one cannot run on it. Its seal is the archive's last file.
+The release's own last step, after the switch, leaves the file `moored`.
 In a base with a file `ill` the new release does not start; with a file `hold`, every restart waits until it is gone.
 """
 
@@ -51,6 +52,7 @@ artifact: {{path: artifacts/raft-{version}.tar, sha256: {sha256}, length: {lengt
 backup: verified
 reversible: false
 confirm_within: {confirm_within}
+after_switch: 'touch "$LIFTLOCK_BASE/moored"'
 """
 
 
@@ -117,7 +119,7 @@ class Afloat:
     running: str
     data: str
     whole: bool
-    """Whether every byte of the current release is what its archive holds."""
+    """Whether every byte of the current release is what its archive holds; the new one has moored, too."""
 
 
 def look_at(base: Path) -> Afloat:
@@ -128,7 +130,7 @@ def look_at(base: Path) -> Afloat:
     whole = all(
         (current / name).is_file() and (current / name).read_bytes() == content
         for name, content in contents(installed).items()
-    )
+    ) and (installed == OLD or (base / "moored").exists())
     return Afloat(installed, running, data, whole)
 
 
