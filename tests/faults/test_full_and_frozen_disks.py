@@ -49,7 +49,7 @@ def fill(folder: Path) -> Path:
 @pytest.mark.needs("root")
 def test_init_on_a_full_disk_leaves_nothing_and_a_second_one_works(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
-    with small_disk(disk, "512k"):
+    with small_disk(disk, "2m"):
         (disk / "notes").write_text("mine")
         filler = fill(disk)
         with filler.open("r+b") as file:
