@@ -32,23 +32,24 @@ ask_command() { # ask_command <seconds>: prints the output and, as the last line
 ask_product() { if [ -n "$LL_HEALTH_URL" ]; then ask_url "$1" | head -c 65536; else ask_command "$1"; fi; }
 
 accepts() { # accepts <seconds> <host> <port>: whether a connection comes about; each way ends with it, whoever keeps it open
+    at=${2#[} at=${at%]}
     if has python3; then
-        timeout -k 1 "$1" python3 -c "$python_connect" "$2" "$3"
+        timeout -k 1 "$1" python3 -c "$python_connect" "$at" "$3"
     elif has nc; then
         case $(nc --help 2>&1) in
-        *BusyBox*) timeout -k 1 "$1" nc -w "$1" "${2#[}" "$3" -e true ;;
-        *) timeout -k 1 "$1" nc -z "${2#[}" "$3" ;;
+        *BusyBox*) timeout -k 1 "$1" nc -w "$1" "$at" "$3" -e true ;;
+        *) timeout -k 1 "$1" nc -z "$at" "$3" ;;
         esac
     elif has bash; then
         # shellcheck disable=SC2016 # bash is to expand it
-        timeout -k 1 "$1" bash -c ': </dev/tcp/"$1"/"$2"' bash "${2#[}" "$3"
+        timeout -k 1 "$1" bash -c ': </dev/tcp/"$1"/"$2"' bash "$at" "$3"
     else
         # Once connected, curl looks at its telnet options, finds a bad one, and ends.
         case $(curl -q -g -s -m 1 -t none -w '%{time_connect}' --url "telnet://$2:$3" </dev/null) in *[1-9]*) ;; *) return 1 ;; esac
     fi
 }
 
-python_connect='import sys, socket; socket.create_connection((sys.argv[1].strip("[]"), int(sys.argv[2])))'
+python_connect='import sys, socket; socket.create_connection(sys.argv[1:])'
 
 read_answer() { # prints status, version and the first of the body, a line each; only a top-level key of JSON counts
     LL_HEALTH_BODY=$LL_HEALTH_BODY awk -v key="\"$LL_VERSION_KEY\"" -v json="$LL_HEALTH_URL" '
