@@ -86,8 +86,12 @@ class Measure:
     @property
     def state(self) -> State:
         """Whether the goal was reached, compared in integers."""
-        met = Rate(self.now.part, self.now.whole).meets(self.goal_percent)
-        return "no data" if met is None else "met" if met else "missed"
+        return _state(self.now.part, self.now.whole, self.goal_percent)
+
+
+def _state(part: int, whole: int, goal_percent: int) -> State:
+    met = Rate(part, whole).meets(goal_percent)
+    return "no data" if met is None else "met" if met else "missed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,11 @@ class Satisfaction:
     name: str
     satisfied: int
     answers: int
+
+    @property
+    def state(self) -> State:
+        """Whether the goal of satisfaction was reached, compared in integers."""
+        return _state(self.satisfied, self.answers, SATISFACTION_GOAL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,9 @@ def test_satisfaction_counts_four_and_five_and_a_customers_last_word() -> None:
     story.say(plan, at + DAY, ledger.Rated(customer="acme", score=2, comment="slow"))
     story.say(plan, at + DAY, ledger.Rated(customer="huaxin", score=4))
     assert measured(story.review())["satisfaction"][-1] == (1, 2)
+    told = story.review()
+    assert [(one.name, one.state) for one in told.satisfaction_by_customer] == [("acme", "missed"), ("huaxin", "met")]
+    assert [(one.satisfied, one.answers, one.state) for one in told.satisfaction_by_release] == [(1, 2, "missed")]
     story.say(plan, at + 2 * DAY, ledger.Rated(customer="acme", score=5, comment="all well now"))
     review = story.review()
     assert measured(review)["satisfaction"][-1] == (2, 2)

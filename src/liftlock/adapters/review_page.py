@@ -58,6 +58,9 @@ def as_document(review: Review) -> dict[str, Any]:
             share_told["percent"] = share.percent
     for cost, cost_told in zip(review.costs, told["costs"], strict=True):
         cost_told |= {"minutes_a_host": cost.minutes_a_host, "steps_a_host": cost.steps_a_host}
+    for name in ("satisfaction_by_release", "satisfaction_by_customer"):
+        for one, one_told in zip(getattr(review, name), told[name], strict=True):
+            one_told["state"] = one.state
     return told
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from liftlock.adapters.review_page import incident_words
 from liftlock.adapters.terminal import BAD, DIM, GOOD, console, table
-from liftlock.review import Review, Share
+from liftlock.review import SATISFACTION_GOAL, Review, Share
 from liftlock.review_times import Days
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ def show_review(review: Review, written: Sequence[Path]) -> None:
     screen.print(rows)
     _show_incidents(review)
     for one in (*review.satisfaction_by_release, *review.satisfaction_by_customer):
-        screen.print(Text(f"{one.name}: {one.satisfied} of {one.answers} satisfied"))
+        words = f"{one.name}: {one.satisfied} of {one.answers} satisfied, goal {SATISFACTION_GOAL} %: {one.state}"
+        screen.print(Text(words))
     for customer, release, score, sentence in review.comments:
         screen.print(Text(f"  {score} of 5, {customer} on {release}: {sentence}"), style=DIM)
     for path in written:
