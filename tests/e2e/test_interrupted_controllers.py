@@ -23,8 +23,8 @@ def begin_and_hold(harbour: Harbour, plan: str, *names: str) -> subprocess.Popen
 
 
 def finishes_alone(harbour: Harbour, name: str) -> bool:
-    """Whether the host completes its switch by itself."""
-    return within(lambda: harbour.journal(name).endswith("switched\n"))
+    """Whether the host completes its switch by itself, and clears away the artifact that it was made from."""
+    return within(lambda: harbour.journal(name).endswith("switched\n") and not harbour.seen(name).incoming)
 
 
 def attempts(harbour: Harbour, plan: str) -> dict[str, int]:
