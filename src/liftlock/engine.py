@@ -7,8 +7,9 @@ hand finish and nothing else starts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -105,20 +106,22 @@ class Engine:
         since; what became of the hosts in hand is then that one's to find out. Hosts in hand have finished in every
         case; told to stop, those of them that were found ailing have gone back.
         """
-        self.record(ledger.Opened(session=self.session, controller=self.controller))
-        with ThreadPoolExecutor(self.plan.policy.concurrency, thread_name_prefix="host") as self._pool:
-            try:
-                return self._work()
-            finally:
-                self._finish_hosts_in_hand()
+        with self._taken_up():
+            return self._work()
 
     def look(self) -> None:
         """Only find out what became of hosts of which nobody knows; nothing else is begun. Raises as `run`."""
+        with self._taken_up():
+            while isinstance(step := self._next(), Reconcile) and not self.stop.is_set():
+                self._reconcile(step.hosts)
+
+    @contextmanager
+    def _taken_up(self) -> Iterator[None]:
+        """The rollout is this controller's; at the end, however it comes, every host in hand has finished."""
         self.record(ledger.Opened(session=self.session, controller=self.controller))
         with ThreadPoolExecutor(self.plan.policy.concurrency, thread_name_prefix="host") as self._pool:
             try:
-                while isinstance(step := self._next(), Reconcile) and not self.stop.is_set():
-                    self._reconcile(step.hosts)
+                yield
             finally:
                 self._finish_hosts_in_hand()
 
