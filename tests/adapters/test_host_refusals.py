@@ -80,6 +80,29 @@ def test_an_upgrade_that_cannot_be_right_is_refused_with_nothing_changed(box: Bo
     assert list((box.base / ".liftlock" / "incoming").glob(".part.*")) == []
 
 
+@pytest.mark.parametrize(
+    ("fences", "cause"),
+    [
+        ("8\n", "stale fence"),
+        ("\n8\n\n6\n", "stale fence"),  # the highest counts, whatever came later
+        ("8", "stale fence"),
+        ("eight\n", "fence unreadable"),
+        ("7\n", ""),
+        ("\n5\n\n6\n", ""),
+        ("\n7\n\n1", ""),  # a line that a crash has cut off
+        ("", ""),  # the first line of all that a crash has cut off
+    ],
+)
+def test_the_highest_fence_that_came_here_is_the_fence(box: Box, fences, cause):
+    box.run("stage")
+    (box.base / ".liftlock" / "fence").write_text(fences)
+    answers = box.run("upgrade", LL_FENCE="7")
+    assert answers.values["cause"] == cause
+    assert answers.values["result"] == ("refused" if cause else "switched")
+    if not cause:
+        assert box.run("roll_back", LL_FENCE="6").values["cause"] == "stale fence"
+
+
 def test_an_upload_that_ends_early_leaves_nothing_behind(box: Box):
     before = box.contents()
     answers = box.run("upgrade", upload=box.artifact[:-1])
@@ -227,12 +250,14 @@ def test_the_command_line_is_one_that_login_shells_run(box: Box):
         assert (answers.complete, answers.values["running"]) == (True, OLD)
 
 
-def test_the_host_program_is_clean_to_shellcheck():
+@pytest.mark.parametrize("other", ["health_url", "health_command"])  # a program asks in one of these ways
+def test_the_host_program_is_clean_to_shellcheck(other):
     here = Path(program.__file__).parent
     shellcheck = Path(sys.executable).with_name("shellcheck")
     main, parts = here / "host" / "main.sh", [*(here / "methods").glob("*.sh"), *(here / "host").glob("*.sh")]
     # As one text, as it is sent: then what one part uses and no part sets is found.
-    text = "".join(path.read_text().split("\n", 1)[1] for path in (*sorted({*parts} - {main}), main))
+    sent = (*sorted({*parts} - {main, here / "host" / f"{other}.sh"}), main)
+    text = "".join(path.read_text().split("\n", 1)[1] for path in sent)
     whole = [shellcheck, "-s", "sh", "-e", "SC2153", "-"]
     checked = subprocess.run(whole, input=text.encode(), stdout=subprocess.PIPE, check=False)
     assert (checked.returncode, checked.stdout.decode()) == (0, "")

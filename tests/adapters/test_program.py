@@ -24,13 +24,24 @@ def fed(data: bytes) -> Answers:
 
 
 def test_the_command_is_one_sh_program_that_fits_well_into_one_argument():
-    text = command("upgrade", {"LL_NONCE": NONCE, "LL_BASE": "/opt/boathouse"})
+    asked = {"LL_HEALTH_URL": "http://127.0.0.1:8080/health", "LL_HEALTH_TCP": "127.0.0.1:8080"}
+    text = command("upgrade", {"LL_NONCE": NONCE, "LL_BASE": "/opt/boathouse", **asked})
     words = shlex.split(text)
     assert words[:4] == ["sh", "-c", 'eval "$1"', "liftlock"]
     assert len(words) == 5
     assert "LL_PHASE=upgrade\n" in words[4]
     assert "\n#" not in words[4]
     assert len(text) < 28 * 1024
+
+
+def test_a_program_holds_only_the_ways_in_which_its_product_is_asked_how_it_is():
+    by_command = command("confirm", {"LL_NONCE": NONCE, "LL_HEALTH_COMMAND": "cat VERSION"})
+    by_url = command("confirm", {"LL_NONCE": NONCE, "LL_HEALTH_URL": "http://127.0.0.1/health"})
+    assert "ask_url()" not in by_command
+    assert "ask_url()" in by_url
+    assert "accepts()" not in by_url
+    assert "accepts()" in command("confirm", {"LL_NONCE": NONCE, "LL_HEALTH_TCP": "127.0.0.1:80"})
+    assert "ask_product()" not in command("prune", {"LL_NONCE": NONCE})
 
 
 @settings(deadline=None)  # each example starts a shell

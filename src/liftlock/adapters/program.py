@@ -16,7 +16,7 @@ from liftlock.errors import InputError
 
 _BASICS = ("answer", "settings", "system")
 _SWITCHING = ("lock", "commands", "health", "data", "guard", "switch")
-_PARTS = {  # the files of host/ that each phase needs, in order; main.sh follows
+_PARTS = {  # the files of host/ that each phase needs, in order; how health is asked and main.sh follow
     "probe": (*_BASICS, "commands", "health", "data", "guard", "probe"),
     "confirm": (*_BASICS, "lock", "commands", "health", "data", "guard", "probe"),
     "upgrade": (*_BASICS, *_SWITCHING, "stage"),
@@ -107,7 +107,8 @@ def command(phase: str, settings: Mapping[str, str], method: str = "archive") ->
             raise InputError(f"unknown setting of the host program: {name!r}")
     assignments = "".join(_assignment(name, value) for name, value in (known | {"LL_PHASE": phase}).items())
     exports = "".join("export " + _assignment(name, value) for name, value in environment.items())
-    text = f"{assignments}product_environment() {{\n:\n{exports}}}\n{_program(phase, method, _FAILPOINT in known)}"
+    program = _program(phase, method, _health(known), _FAILPOINT in known)
+    text = f"{assignments}product_environment() {{\n:\n{exports}}}\n{program}"
     # The program stands in an argument of its own, so that it can hand itself to a process that outlives it.
     return f"sh -c 'eval \"$1\"' liftlock {shlex.quote(text)}"
 
@@ -123,8 +124,14 @@ def _assignment(name: str, value: str) -> str:
     return f"{name}={shlex.quote(value)}\n"
 
 
+def _health(known: Mapping[str, str]) -> tuple[str, ...]:
+    """The files of host/ that ask a product with these settings how it is: each host parses its program twice."""
+    asks = "health_url" if known["LL_HEALTH_URL"] else "health_command"
+    return (asks, "health_tcp") if known["LL_HEALTH_TCP"] else (asks,)
+
+
 @cache
-def _program(phase: str, method: str, failing: bool) -> str:
+def _program(phase: str, method: str, health: tuple[str, ...], failing: bool) -> str:
     """The method and the parts that the phase needs, without what only people read. Raises InputError: no such method.
 
     The lines that name failpoints are left out unless it is to be `failing`.
@@ -132,7 +139,8 @@ def _program(phase: str, method: str, failing: bool) -> str:
     methods = files("liftlock.adapters") / "methods"
     if not _METHOD_NAME.fullmatch(method) or not (methods / f"{method}.sh").is_file():
         raise InputError(f"unknown method: {method!r}")
-    parts = (*_PARTS[phase], *(("failpoint",) if failing else ()), "main")
+    asking = health if "health" in _PARTS[phase] else ()
+    parts = (*_PARTS[phase], *asking, *(("failpoint",) if failing else ()), "main")
     text = (methods / f"{method}.sh").read_text("utf-8") + "".join(_part(name) for name in parts)
     lines = (line.strip() for line in text.splitlines())
     kept = (line for line in lines if line and not line.startswith("#") and (failing or not _REACHED.fullmatch(line)))

@@ -2,55 +2,6 @@
 #
 # Health: which version answers, and whether it is well.
 
-ask_url() { # ask_url <seconds>: prints the body and, as the last line, the HTTP status; 000 when it is not whole
-    unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
-    if has curl; then
-        curl -q -g -s -m "$1" -w '\n%{http_code}' --url "$LL_HEALTH_URL" || printf '\n000'
-    elif has wget; then
-        exec 3>&1
-        code=$(timeout -k 1 "$1" wget -q -S -O - "$LL_HEALTH_URL" 2>&1 >&3 3>&-)
-        status=$?
-        code=$(printf '%s\n' "$code" | sed -n 's/.*HTTP\/[0-9.]* \([0-9][0-9][0-9]\).*/\1/p' | head -n 1)
-        [ "$code" != 200 ] || [ "$status" -eq 0 ] || code=000
-        printf '\n%s' "${code:-000}"
-    else
-        timeout -k 1 "$1" python3 -c "$python_get" "$LL_HEALTH_URL" || printf '\n000'
-    fi
-}
-
-python_get='import sys, http.client as h, urllib.parse as p; u = p.urlsplit(sys.argv[1]);
-c = (h.HTTPSConnection if u.scheme == "https" else h.HTTPConnection)(u.hostname, u.port);
-c.request("GET", (u.path or "/") + ("?" + u.query if u.query else "")); a = c.getresponse();
-sys.stdout.buffer.write(a.read(60000) + b"\n%03d" % a.status)'
-
-ask_command() { # ask_command <seconds>: prints the output and, as the last line, the exit status
-    # It may leave someone behind who keeps the pipe open: head ends all the same.
-    { (product "$1" "$LL_BASE/current" "$LL_HEALTH_COMMAND") 2>>"$log"; printf '\n%s' "$?"; } |
-        timeout -k 1 "$(($1 + 7))" head -c 65536
-}
-
-ask_product() { if [ -n "$LL_HEALTH_URL" ]; then ask_url "$1" | head -c 65536; else ask_command "$1"; fi; }
-
-accepts() { # accepts <seconds> <host> <port>: whether a connection comes about; each way ends with it, whoever keeps it open
-    at=${2#[} at=${at%]}
-    if has python3; then
-        timeout -k 1 "$1" python3 -c "$python_connect" "$at" "$3"
-    elif has nc; then
-        case $(nc --help 2>&1) in
-        *BusyBox*) timeout -k 1 "$1" nc -w "$1" "$at" "$3" -e true ;;
-        *) timeout -k 1 "$1" nc -z "$at" "$3" ;;
-        esac
-    elif has bash; then
-        # shellcheck disable=SC2016 # bash is to expand it
-        timeout -k 1 "$1" bash -c ': </dev/tcp/"$1"/"$2"' bash "$at" "$3"
-    else
-        # Once connected, curl looks at its telnet options, finds a bad one, and ends.
-        case $(curl -q -g -s -m 1 -t none -w '%{time_connect}' --url "telnet://$2:$3" </dev/null) in *[1-9]*) ;; *) return 1 ;; esac
-    fi
-}
-
-python_connect='import sys, socket; socket.create_connection(sys.argv[1:])'
-
 read_answer() { # prints status, version and the first of the body, a line each; only a top-level key of JSON counts
     LL_HEALTH_BODY=$LL_HEALTH_BODY awk -v key="\"$LL_VERSION_KEY\"" -v json="$LL_HEALTH_URL" '
     NR > 1 { text = text last " "; if (last ~ /[^ \t\r]/) line = last }

@@ -3,7 +3,7 @@
 # The host: its tools, its clock, its disk.
 
 has() { command -v "$1" >/dev/null 2>&1; }
-flush() { sync "$1" 2>/dev/null || sync; } # flush <file or directory>, to the disk
+flush() { sync "$@" 2>/dev/null || sync; } # flush <file or directory>..., to the disk
 flush_filesystem() { sync -f "$1" 2>/dev/null || sync; }
 
 now() { # sets clock: seconds that never jump, where the system has them
@@ -21,7 +21,7 @@ find_missing_tools() { # sets missing
     missing=''
     method_tools || return 1
     [ -z "$LL_CONFIRM_WITHIN" ] || tools="$tools setsid"
-    for tool in awk cat date df flock head ln ls mkdir mv readlink rm sed sha256sum sleep sync tail \
+    for tool in awk cat date flock head ln ls mkdir mv readlink rm sed sha256sum sleep stat sync tail \
         timeout tr wc $tools; do
         has "$tool" || missing="$missing $tool"
     done
@@ -37,16 +37,12 @@ find_missing_tools() { # sets missing
 measure() { # sets free_bytes and free_inodes of the filesystem of the base; empty where it cannot be told
     place=$LL_BASE
     while [ ! -d "$place" ]; do place=${place%/*} && place=${place:-/}; done
-    free_bytes='' free_inodes=''
-    read_free "$(df -Pk "$place" 2>/dev/null)" && free_bytes=$((free * 1024))
-    read_free "$(df -Pi "$place" 2>/dev/null)" && [ "$all" != 0 ] && free_inodes=$free
-}
-
-read_free() { # read_free <what df printed>: sets all and free
-    read -r _ all _ free _ <<END
-${1##*"$newline"}
+    read -r blocks size all inodes <<END
+$(stat -f -c '%a %S %c %d' "$place" 2>/dev/null)
 END
-    is_number "$free"
+    free_bytes='' free_inodes=''
+    is_number "$blocks" && is_number "$size" && free_bytes=$((blocks * size))
+    is_number "$inodes" && [ "$all" != 0 ] && free_inodes=$inodes
 }
 
 clear_away() { # clear_away <path>...: what of it is there
