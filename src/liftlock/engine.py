@@ -60,8 +60,8 @@ class Engine:
     `on_entry` is called after every fact that is recorded, here or by others, with the progress it led to. Set `stop`
     to finish the hosts in hand and start no others. A `patient` engine waits for windows to open and for whoever
     paused it, and says so through `on_pause`. `settled` runs the gate of that name on a host between two hops, `judge`
-    the gate suites on hosts by the plan's names, results in the same order. No phase on a host takes longer than
-    `phase_limit`.
+    the gate suites on hosts by the plan's names, results in the same order, errors for those not judged once its event
+    is set. No phase on a host takes longer than `phase_limit`.
     """
 
     plan: Plan
@@ -72,7 +72,7 @@ class Engine:
     clock: Clock
     session: str
     controller: str
-    judge: Callable[[Sequence[str]], Sequence[GateResult]]
+    judge: Callable[[Sequence[str], Event], Sequence[GateResult]]
     on_pause: Callable[[str], None] = lambda _reason: None
     on_entry: Callable[[Entry, Progress], None] = lambda _entry, _progress: None
     settled: Callable[[str, str], GateResult] = lambda name, _gate: GateResult(name, Verdict.PASSED)
@@ -237,7 +237,8 @@ class Engine:
         if not self.progress.is_looked_at_again(fact.host):
             return [fact]
         judged, waived = self.progress.verdicts.get(fact.host), "gate" in self.progress.waived
-        return outcome.after_gates_back(fact, judged, self.judge([fact.host])[0], waived=waived)
+        again = self.judge([fact.host], Event())[0]  # whoever is told to stop still finishes the hosts in hand
+        return outcome.after_gates_back(fact, judged, again, waived=waived)
 
     def _judge(self, names: Sequence[str]) -> None:
         judging = self._pool.submit(self._judged, names)
@@ -248,10 +249,15 @@ class Engine:
             self._settle(facts)
 
     def _judged(self, names: Sequence[str]) -> list[Sequence[Fact]]:
-        """What the gates' second look proves of each host; where they could not be run, perhaps that it is lost."""
+        """What the gates' second look proves of each host; where they could not be run, perhaps that it is lost.
+
+        Told to stop, hosts that are not judged yet are looked at when the rollout is taken up again.
+        """
         progress = self.progress
         proven: list[Sequence[Fact]] = []
-        for name, result in zip(names, self.judge(names), strict=True):
+        for name, result in zip(names, self.judge(names, self.stop), strict=True):
+            if result.verdict is Verdict.ERROR and self.stop.is_set():
+                continue
             lost = self._attempts.lost_since(progress, name) if result.verdict is Verdict.ERROR else None
             proven.append([lost] if lost else outcome.after_gates(name, progress.verdicts.get(name), result))
         return proven

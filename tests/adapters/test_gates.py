@@ -346,6 +346,26 @@ def test_a_timeout_ends_the_processes_and_keeps_the_verdicts_that_fell(hosts, ju
     assert [pid for pid in pids if is_running(int(pid))] == []
 
 
+def test_told_to_stop_they_end_with_what_they_started_and_keep_the_verdicts_that_fell(hosts, judge_with, suites):
+    stop, told = threading.Event(), []
+
+    def stop_once_asleep():
+        while not (suites / "pids").exists() or not (suites / "pids").read_text().endswith("\n"):
+            time.sleep(0.05)
+        stop.set()
+
+    waiting = threading.Thread(target=stop_once_asleep)
+    waiting.start()
+    many = [hosts[0], *(replace(hosts[1], name=f"web-{number:02}") for number in range(2, 30))]
+    results = judge_with(many, SLEEPY, told=told, processes=1, stop=stop)
+    waiting.join()
+    assert results["web-01"].verdict is Verdict.PASSED
+    told_to_stop = (Verdict.ERROR, "told to stop before its tests were through")
+    assert {(results[host.name].verdict, results[host.name].reason) for host in many[1:]} == {told_to_stop}
+    pids = (suites / "pids").read_text().split()
+    assert [pid for pid in pids if is_running(int(pid))] == []
+
+
 def test_a_command_that_outlasts_its_time_is_an_error_and_ends_the_host_s_tests(hosts, judge_with):
     source = "def test_x(host): host.run('sleep 20', timeout=0.5)\ndef test_y(host): host.run('true')"
     results = judge_with(hosts[:1], source)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import signal
 
 from e2e.conftest import MakeHarbour
+from e2e.harbour import PATIENCE, within
 
 SUITE = """
 def test_disk(liftlock_host):
@@ -24,6 +26,32 @@ def test_what_a_waiver_let_through_is_not_blamed_and_what_the_release_broke_is_n
     assert ran.outcomes == {"np-1": "rolled_back"}
     assert ran.causes == {"np-1": "gate failed: test_mooring passed before"}
     assert harbour.versions() == {"np-1": "1.4.0"}
+
+
+SLOW_SUITE = """
+import time
+
+def test_tide(host, liftlock_host):
+    if host.file(liftlock_host.base + "/current").linked_to.endswith("1.5.0"):
+        open(__file__ + ".asked", "w").close()
+        time.sleep(600)
+"""
+
+
+def test_a_signal_ends_the_gates_look_and_the_next_run_takes_it_up(make_harbour: MakeHarbour) -> None:
+    harbour = make_harbour("np-1")
+    plan = harbour.announced()
+    suite = harbour.workspace / "tests" / "gates" / "test_tide.py"
+    suite.write_text(SLOW_SUITE, encoding="utf-8")
+    rollout = harbour.start("rollout", plan)
+    assert within(lambda: suite.with_name("test_tide.py.asked").exists())
+    rollout.send_signal(signal.SIGTERM)
+    _, said = rollout.communicate(timeout=PATIENCE)
+    assert (rollout.returncode, "Traceback" in said) == (143, False), said
+    (standing,) = harbour.ask("status", "--plan", plan).told["plans"]
+    assert (standing["state"], standing["outcomes"]) == ("interrupted in wave 1", {"switched": 1})
+    suite.unlink()
+    assert harbour.ask("rollout", plan).outcomes == {"np-1": "succeeded"}
 
 
 def test_gates_that_are_gone_pause_it_until_they_are_back_or_waived(make_harbour: MakeHarbour) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from threading import Event
 
 import pytest
 
@@ -13,7 +14,8 @@ from liftlock.engine import Engine
 from liftlock.errors import ExitCode
 from liftlock.gate import Finding, blamed, judge
 from liftlock.model import GateResult, Occasion, Outcome, Policy, ReleaseKind, Verdict
-from liftlock.rollout import Done, Halt, Pause, Step, exit_code
+from liftlock.progress import Standing
+from liftlock.rollout import Done, Halt, Judge, Pause, Step, exit_code
 from world import (
     START,
     MemoryClock,
@@ -45,7 +47,7 @@ class Gated:
         self.sessions = 0
         told_and_gated(self.record, self.plan)
 
-    def judge(self, names: Sequence[str]) -> list[GateResult]:
+    def judge(self, names: Sequence[str], _stop: Event) -> list[GateResult]:
         return [replace(self.found.pop(0), host=name) for name in names]
 
     def already(self, before: GateResult) -> None:
@@ -75,6 +77,10 @@ class Gated:
     def looks(self) -> list[tuple[str, str]]:
         facts = [fact for fact in self.record.facts(ledger.Judged) if isinstance(fact, ledger.Judged)]
         return [(fact.occasion.value, fact.verdict.value) for fact in facts[1:]]
+
+
+def is_look(fact: ledger.Fact) -> bool:
+    return isinstance(fact, ledger.Judged) and fact.occasion is Occasion.AFTER
 
 
 def test_gates_that_pass_again_come_before_the_bake() -> None:
@@ -138,11 +144,11 @@ def test_an_upgraded_host_that_the_gates_cannot_reach_is_lost_and_looked_for() -
     rollout = Gated(FINE)
     judge_as_told = rollout.judge
 
-    def judge_one_that_goes_down(names: Sequence[str]) -> list[GateResult]:
+    def judge_one_that_goes_down(names: Sequence[str], stop: Event) -> list[GateResult]:
         if rollout.world["w1h0"].down:
             return [replace(BROKEN, host=name) for name in names]
         rollout.world["w1h0"].down = True
-        return judge_one_that_goes_down(names)
+        return judge_one_that_goes_down(names, stop)
 
     rollout.judge = judge_one_that_goes_down  # type: ignore[method-assign]
     last = rollout.run()
@@ -151,6 +157,45 @@ def test_an_upgraded_host_that_the_gates_cannot_reach_is_lost_and_looked_for() -
     rollout.world["w1h0"].down, rollout.judge = False, judge_as_told  # type: ignore[method-assign]
     assert isinstance(rollout.run(), Done)
     assert rollout.end()[0] is Outcome.SUCCEEDED
+
+
+def test_told_to_stop_it_keeps_what_the_gates_have_told_and_the_next_controller_asks_for_the_rest() -> None:
+    plan = plan_of((2,), replace(POLICY, concurrency=2))
+    rollout = Gated(policy=plan.policy)
+    rollout.plan, rollout.world["w1h1"] = plan, MemoryHost()
+    told_and_gated(rollout.record, plan)
+    judge_as_told = rollout.judge
+
+    def judge_until_told_to_stop(names: Sequence[str], stop: Event) -> list[GateResult]:
+        assert stop is rollout.engine.stop
+        stop.set()
+        return [replace(FINE if name == "w1h0" else BROKEN, host=name) for name in names]
+
+    rollout.judge = judge_until_told_to_stop  # type: ignore[method-assign]
+    assert isinstance(rollout.run(), Judge)
+    assert [line.fact.host for line in rollout.record.lines if is_look(line.fact)] == ["w1h0"]
+    assert rollout.engine.progress.count(Standing.SWITCHED) == 2
+    rollout.judge, rollout.found = judge_as_told, [FINE]  # type: ignore[method-assign]
+    assert isinstance(rollout.run(), Done)
+    assert rollout.engine.progress.count(Standing.SUCCEEDED) == 2
+
+
+def test_the_proof_of_a_rollback_is_not_broken_off() -> None:
+    rollout = Gated(DISK, FINE)
+    judge_as_told = rollout.judge
+
+    def judge_and_stop(names: Sequence[str], stop: Event) -> list[GateResult]:
+        going_back = rollout.world["w1h0"].version == "1.4.0"
+        assert (stop is rollout.engine.stop) is not going_back
+        if going_back:
+            rollout.engine.stop.set()
+            assert not stop.is_set()
+        return judge_as_told(names, stop)
+
+    rollout.judge = judge_and_stop  # type: ignore[method-assign]
+    rollout.run()
+    assert rollout.end()[0] is Outcome.ROLLED_BACK
+    assert rollout.looks() == [("after", "failed"), ("back", "passed")]
 
 
 def test_waived_gates_that_tell_nothing_hold_nobody_up() -> None:

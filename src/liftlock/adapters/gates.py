@@ -29,6 +29,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -41,6 +42,9 @@ from liftlock.wording import printable
 SLICE = 25
 """At most so many hosts share a pytest process: what a crash or a timeout can cost."""
 
+_LISTEN_EVERY = 1.0
+"""Seconds after which, at the latest, it is seen that somebody wants the gates to stop."""
+_STOPPED = "told to stop before its tests were through"
 _DID_NOT_START = 4  # pytest's exit status when, for one, conftest.py cannot be imported
 _PLUGIN = "liftlock.adapters.gate_plugin"
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
@@ -69,6 +73,7 @@ class PytestGates:
     `suites` is the folder that holds them, `log_dir` where each process's full output is kept as
     `gates-*.log` (control characters removed; None keeps nothing), `processes` how many run at once,
     `timeout` how long one of them may take for its slice (the ssh settings' `phase_timeout` if None).
+    Once `stop` is set all of them end, and hosts that are not judged by then are errors.
     """
 
     def __init__(
@@ -81,12 +86,14 @@ class PytestGates:
         log_dir: Path | None = None,
         processes: int | None = None,
         timeout: timedelta | None = None,
+        stop: Event | None = None,
     ) -> None:
         self._suites = suites.absolute()
         self._ssh, self._product, self._release = ssh, product, release
         self._log_dir = log_dir
         self._processes = processes or os.cpu_count() or 1
         self._seconds = (timeout or ssh.phase_timeout).total_seconds()
+        self._stop = stop or Event()
 
     def run(self, hosts: Sequence[Host], on_result: Callable[[GateResult], None]) -> list[GateResult]:
         """Judge every host, each exactly once; results come in the order of `hosts`.
@@ -115,16 +122,21 @@ class PytestGates:
     def _run_slices(self, waiting: deque[tuple[Host, ...]], judged: Callable[[GateResult], None]) -> None:
         with tempfile.TemporaryDirectory(prefix="liftlock-gates-") as scratch, _selector() as selector:
             while waiting or selector.get_map():
+                while self._stop.is_set() and waiting:
+                    for host in waiting.popleft():
+                        judged(judge(host.name, (), trouble=_STOPPED))
                 while waiting and len(selector.get_map()) < self._processes:
                     run = self._start(waiting.popleft(), Path(tempfile.mkdtemp(dir=scratch)))
                     selector.register(run.results, selectors.EVENT_READ, run)
                 runs: list[_Run] = [key.data for key in selector.get_map().values()]
-                next_deadline = min(run.deadline for run in runs)
-                for key, _ in selector.select(max(0.0, next_deadline - time.monotonic())):
+                next_deadline = min((run.deadline for run in runs), default=0.0)
+                for key, _ in selector.select(max(0.0, min(_LISTEN_EVERY, next_deadline - time.monotonic()))):
                     key.data.read(judged)
                 for run in runs:
-                    if run.ended or run.deadline <= time.monotonic():
-                        run.end(self._seconds)
+                    if run.ended or run.deadline <= time.monotonic() or self._stop.is_set():
+                        run.end(
+                            _STOPPED if self._stop.is_set() else f"the tests took longer than {self._seconds:.0f} s"
+                        )
                         selector.unregister(run.results)
                         os.close(run.results)
                         with suppress(OSError):  # a full disk must not hide what was found
@@ -193,13 +205,13 @@ class _Run:
         for line in lines:
             self._take(json.loads(line), judged)
 
-    def end(self, allowed: float) -> None:
-        """See the process off: one that has closed its pipe is about to go, any other had `allowed` seconds."""
+    def end(self, why: str) -> None:
+        """See the process off: one that has closed its pipe is about to go, any other ends now, and this is why."""
         if self.ended:
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=10)
         else:
-            self.trouble = f"the tests took longer than {allowed:.0f} s"
+            self.trouble = why
         self.kill()
 
     def kill(self) -> None:

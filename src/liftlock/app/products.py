@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from threading import Event
 
 from liftlock.app.workspace import Workspace, choose
 from liftlock.errors import InputError
@@ -52,11 +53,12 @@ def run_suites(
     *,
     settled: str = "",
     on_result: Callable[[GateResult], None] = lambda _result: None,
+    stop: Event | None = None,
 ) -> list[GateResult]:
     """Run the gate suites, or those of the settled gate of that name, on the plan's hosts or the named ones.
 
     Each host is judged for the product and release that it is planned for. Results come in the order of the hosts,
-    by their names in the plan, and to `on_result` as they fall.
+    by their names in the plan, and to `on_result` as they fall. Once `stop` is set, hosts not judged yet are errors.
     """
     from liftlock.adapters.gates import SETTLED, PytestGates
 
@@ -77,6 +79,7 @@ def run_suites(
             catalogue.product,
             releases(catalogue, plan)[plan.products[catalogue.product.name]],
             log_dir=workspace.logs(plan),
+            stop=stop,
         )
         gates.run([hosts[host.name] for host in theirs], judged)
     return [results[host.name] for host in planned]

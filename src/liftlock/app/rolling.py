@@ -202,20 +202,20 @@ def _engine(workspace: Workspace, plan: Plan, ledger: LedgerStore, watcher: Watc
     products, hosts = {each.product.name: each.product for each in catalogues}, machines(workspace, plan)
     for planned in plan.hosts:
         check_host(products[plan.product_of(planned)], hosts[planned.name])
-    logs = workspace.logs(plan)
+    logs, stop = workspace.logs(plan), workspace.clock.interrupt
     return Engine(
         plan=plan,
         releases={each.product.name: {one.version: one for one in each.releases} for each in catalogues},
-        settled=lambda name, gate: run_suites(workspace, plan, catalogues, [name], settled=gate)[0],
+        settled=lambda name, gate: run_suites(workspace, plan, catalogues, [name], settled=gate, stop=stop)[0],
         hosts=hosts,
         transports={name: with_failpoints(workspace.transport(each, logs, plan)) for name, each in products.items()},
         store=with_failpoints(ledger),
         clock=workspace.clock,
         session=uuid.uuid4().hex,
         controller=f"{operator()} (pid {os.getpid()})",
-        judge=lambda names: run_suites(workspace, plan, catalogues, names),
+        judge=lambda names, until: run_suites(workspace, plan, catalogues, names, stop=until),
         on_entry=watcher,
-        stop=workspace.clock.interrupt,
+        stop=stop,
         phase_limit=workspace.settings.ssh.phase_timeout,
     )
 
