@@ -7,7 +7,7 @@ cannot fork, however many threads and processes write. Readers never hold that l
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -56,6 +56,10 @@ _IS_PLANNED = ENTRIES.c.fact_kind == sa.literal_column("'planned'")
 _IS_STARTED = ENTRIES.c.fact_kind == sa.literal_column("'started'")
 
 _CHUNK = 500
+# Built once: a rollout asks for news after every host.
+_AFTER = sa.select(*_STORED).where(ENTRIES.c.seq > sa.bindparam("after")).order_by(ENTRIES.c.seq).limit(_CHUNK)
+_AFTER_OF_PLAN = _AFTER.where(ENTRIES.c.plan == sa.bindparam("plan"))
+_INSERT = sa.insert(ENTRIES)
 
 _migrating = threading.Lock()  # Alembic keeps its context in module globals
 
@@ -98,7 +102,7 @@ class SqlLedger:
                     for body, fact in stored:
                         seq, entry_hash = seq + 1, link(previous, at, plan, body)
                         entries.append(Entry(seq, at, plan, fact, previous, entry_hash))
-                        connection.execute(sa.insert(ENTRIES), _row(entries[-1], body))
+                        connection.execute(_INSERT, _row(entries[-1], body))
                         previous = entry_hash
             except IntegrityError:
                 for _, fact in stored:
@@ -118,11 +122,9 @@ class SqlLedger:
         Read in chunks, without a lock; what is appended meanwhile may be seen too.
         Raises `LedgerError` when the ledger, or an entry, cannot be read.
         """
-        query = sa.select(*_STORED).order_by(ENTRIES.c.seq).limit(_CHUNK)
-        if plan is not None:
-            query = query.where(ENTRIES.c.plan == plan)
+        query = _AFTER if plan is None else _AFTER_OF_PLAN
         while True:
-            rows = self._read(query.where(ENTRIES.c.seq > after))
+            rows = self._read(query, {"after": after, "plan": plan})
             yield from map(_entry, rows)
             if len(rows) < _CHUNK:
                 return
@@ -158,9 +160,9 @@ class SqlLedger:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _read(self, query: sa.Select[Any]) -> list[Any]:
+    def _read(self, query: sa.Select[Any], values: Mapping[str, object] | None = None) -> list[Any]:
         with plain_errors(self._place), reading(self._engine) as connection:
-            return list(connection.execute(query).all())
+            return list(connection.execute(query, values).all())
 
     def _refuse_claimed(self, plan: str, wanted: Started) -> None:
         same = (ENTRIES.c.plan == plan, ENTRIES.c.host == wanted.host, ENTRIES.c.attempt == wanted.attempt)
