@@ -1,15 +1,16 @@
 """Why hosts fail: which causes are one, and what helps against those that are known. Pure.
 
-Causes are short phrases (`health: HTTP 500`), many with a number, a version or the host's own name in them. Two causes
-are one when they differ in nothing else.
+Causes are short phrases (`health: HTTP 500`), many with a number, a version, or the name of the host or its customer in
+them. Two causes are one when they differ in nothing else.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol, TypeVar
 
 _VERSION = re.compile(r"\bv?\d+(\.\d+)+[\w.+~:-]*")
 _NUMBER = re.compile(r"\d+")
@@ -97,6 +98,36 @@ _SUGGESTIONS = tuple(
 )
 
 
+class Complaint(Protocol):
+    """A host, whose it is, and what is wrong with it."""
+
+    @property
+    def host(self) -> str:
+        """Its name in the plan."""
+        ...
+
+    @property
+    def customer(self) -> str:
+        """Whose it is."""
+        ...
+
+    @property
+    def cause(self) -> str:
+        """What is wrong with it."""
+        ...
+
+
+C = TypeVar("C", bound=Complaint)
+
+
+class HostComplaint(NamedTuple):
+    """A `Complaint` of no other use."""
+
+    host: str
+    customer: str
+    cause: str
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """Hosts with one cause, in its first wording, and what is known to help; empty when nothing is."""
@@ -106,11 +137,17 @@ class Trouble:
     suggestion: str
 
 
-def normalised(cause: str, host: str = "") -> str:
-    """The cause without what differs from host to host: numbers, versions, its own name (as it is in the plan)."""
-    host = host.partition("/")[0]
-    text = re.sub(rf"(?<![\w-]){re.escape(host)}(?![\w-])", "*", cause) if host else cause
-    return _SPACE.sub(" ", _NUMBER.sub("*", _VERSION.sub("*", text))).strip()
+def normalised(cause: str, host: str = "", customer: str = "") -> str:
+    """The cause without what differs from host to host: numbers, versions, its own name (as it is in the plan), or that
+    of its customer.
+    """
+    for name in (host.partition("/")[0], customer):
+        cause = _without(cause, name, "*")
+    return _SPACE.sub(" ", _NUMBER.sub("*", _VERSION.sub("*", cause))).strip()
+
+
+def _without(cause: str, name: str, instead: str) -> str:
+    return re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", instead, cause) if name else cause
 
 
 def suggestion(cause: str) -> str:
@@ -118,13 +155,23 @@ def suggestion(cause: str) -> str:
     return next((words for pattern, words in _SUGGESTIONS if pattern.search(cause)), "")
 
 
-def troubles(causes: Iterable[tuple[str, str]]) -> tuple[Trouble, ...]:
-    """Hosts with their causes, grouped by cause, most hosts first. A group's wording is the most frequent one."""
-    groups: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for host, cause in causes:
-        groups[normalised(cause, host)].append((host, cause))
-    found = []
-    for members in groups.values():
-        wording = Counter(cause for _, cause in members).most_common(1)[0][0] or "no cause recorded"
-        found.append(Trouble(wording, tuple(host for host, _ in members), suggestion(wording)))
-    return tuple(sorted(found, key=lambda one: (-len(one.hosts), one.cause)))
+def by_cause(complaints: Iterable[C]) -> list[tuple[str, tuple[C, ...]]]:
+    """Those that share a cause, most first, and the cause in its most frequent wording, which names no one customer."""
+    groups: dict[str, list[C]] = defaultdict(list)
+    for one in complaints:
+        groups[normalised(one.cause, one.host, one.customer)].append(one)
+    found = [(_wording(members), tuple(members)) for members in groups.values()]
+    return sorted(found, key=lambda group: (-len(group[1]), group[0]))
+
+
+def _wording(members: Sequence[Complaint]) -> str:
+    several = len({one.customer for one in members}) > 1
+    causes = (_without(one.cause, one.customer, "its customer") if several else one.cause for one in members)
+    return Counter(causes).most_common(1)[0][0] or "no cause recorded"
+
+
+def troubles(complaints: Iterable[Complaint]) -> tuple[Trouble, ...]:
+    """Hosts grouped by cause, most hosts first, and what is known to help."""
+    return tuple(
+        Trouble(cause, tuple(one.host for one in members), suggestion(cause)) for cause, members in by_cause(complaints)
+    )

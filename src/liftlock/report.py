@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from packaging.version import Version
 
+from liftlock.cause import by_cause
 from liftlock.ledger import Entry
 from liftlock.model import Outcome, Plan
 from liftlock.rate import Rate
@@ -341,11 +342,7 @@ def _quarter(record: HostRecord) -> str:
 
 
 def _by_cause(records: Iterable[HostRecord]) -> tuple[Group, ...]:
-    groups: dict[str, list[HostRecord]] = defaultdict(list)
-    for record in records:
-        groups[record.cause or "no cause recorded"].append(record)
-    biggest_first = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
-    return tuple(Group(cause, tuple(members)) for cause, members in biggest_first)
+    return tuple(Group(cause, members) for cause, members in by_cause(records))
 
 
 def _hosts(groups: Iterable[Group]) -> int:

@@ -26,6 +26,9 @@ ATTEMPTED = frozenset(Standing) - {Standing.FREE, Standing.LEFT_OUT}
 """Where hosts stand that were attempted, or are being; those without an end yet count as succeeded until they fail."""
 
 
+_OVER = "over: "
+
+
 def stop_reason(plan: Plan, progress: Progress, now: datetime | None = None) -> str:
     """Why nothing new starts, in words; empty while nothing stops the rollout. Without `now` time stops nothing."""
     if progress.aborted:
@@ -46,6 +49,13 @@ def why_over(plan: Plan, progress: Progress, entries: Iterable[Entry]) -> str:
             halted = entry.fact.reason if isinstance(entry.fact, Halted) else ""
     reason = stop_reason(plan, progress) or halted
     return f"halted: {reason}" if reason else ""
+
+
+def halted_by(entries: Iterable[Entry]) -> str:
+    """Why it was halted last; that hosts were brought back since, as the policy says, came of that and is no reason."""
+    reasons = [entry.fact.reason for entry in entries if isinstance(entry.fact, Halted)]
+    own = [reason for reason in reasons if not reason.startswith(_OVER)]
+    return (own or reasons or [""])[-1]
 
 
 def is_dead(plan: Plan, progress: Progress) -> bool:
@@ -110,7 +120,7 @@ def _drill(progress: Progress) -> str:
 def _over(progress: Progress) -> str:
     back = progress.count(Standing.BROUGHT_BACK)
     hosts = "1 host that was well has" if back == 1 else f"{back} hosts that were well have"
-    return f"over: {hosts} been brought back; plan again" if back else ""
+    return f"{_OVER}{hosts} been brought back; plan again" if back else ""
 
 
 def _doubt(plan: Plan, progress: Progress, failed: int) -> str:

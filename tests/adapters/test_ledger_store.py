@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -505,6 +506,21 @@ def test_a_new_sqlite_ledger_is_for_its_owner_alone(tmp_path: Path) -> None:
         modes = {path.name: path.stat().st_mode & 0o777 for path in place.iterdir()}
     assert place.stat().st_mode & 0o777 == 0o700
     assert modes == {"ledger.db": 0o600, "ledger.db-wal": 0o600, "ledger.db-shm": 0o600}
+
+
+@pytest.mark.parametrize("become", ["moved", "removed", "replaced"])
+def test_nothing_is_written_to_a_file_that_nobody_would_find(tmp_path: Path, become: str) -> None:
+    file = tmp_path / "ledger.db"
+    with open_ledger(f"sqlite:///{file}") as ledger:
+        ledger.append("p1", Finished(), NOON)
+        kept = file.rename(tmp_path / "kept.db")
+        if become == "replaced":
+            shutil.copy(kept, file)
+        with pytest.raises(LedgerError, match=r"ledger\.db was moved, removed or replaced: put it back, then go on"):
+            ledger.append("p1", Finished(), NOON)
+        if become == "moved":
+            kept.rename(file)
+            assert ledger.append("p1", Finished(), NOON).seq == 2
 
 
 def test_a_file_that_is_no_ledger_and_a_directory_are_one_clear_line(tmp_path: Path) -> None:

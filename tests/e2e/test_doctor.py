@@ -55,6 +55,14 @@ def test_the_doctor_finds_all_well_and_then_names_what_is_not(make_harbour: Make
     assert before["hx-1"] == harbour.seen("hx-1")
     assert not harbour.seen("np-1").touched
 
+    current = harbour.hosts["hx-1"].base / "current"
+    current.unlink()
+    current.mkdir()
+    found = unwell(harbour)
+    assert "host hx-1" in found, "a rollout would refuse it"
+    assert "current is not a link" in found["host hx-1"]["detail"]
+    assert "put the link `current` right" in found["host hx-1"]["remedy"]
+
 
 def test_the_doctor_sees_a_new_workspace_through_although_its_key_or_settings_are_wrong(tmp_path: Path) -> None:
     made = run("init", ".", "--json", cwd=tmp_path)

@@ -111,6 +111,24 @@ def test_after_a_killed_controller_hosts_finish_alone_and_the_next_rollout_compl
         assert harbour.journal(name).count("upgrade begin") == 1, f"{name} was upgraded twice"
 
 
+def test_a_record_that_is_taken_away_stops_the_rollout_before_the_next_host(make_harbour: MakeHarbour) -> None:
+    harbour = make_harbour("np-1", "hx-1")
+    harbour.hold_before_switch()
+    plan = harbour.plan()
+    rollout = begin_and_hold(harbour, plan, "np-1")
+    record = harbour.workspace / ".liftlock" / "ledger.db"
+    away = record.rename(record.with_name("away.db"))
+    harbour.let_go()
+    _, said = rollout.communicate(timeout=PATIENCE)
+    assert rollout.returncode == 5, said
+    assert "ledger.db was moved, removed or replaced: put it back, then go on" in said
+    assert not harbour.seen("hx-1").touched
+    away.rename(record)
+    again = harbour.ask("rollout", plan, *WAIVED)
+    assert again.outcomes == {"np-1": "succeeded", "hx-1": "succeeded"}
+    assert attempts(harbour, plan) == {"np-1": 1, "hx-1": 1}
+
+
 def test_a_second_controller_is_told_who_holds_the_plan_and_goes(make_harbour: MakeHarbour) -> None:
     harbour = make_harbour("np-1")
     harbour.hold_before_switch()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from liftlock.cause import Trouble, normalised, suggestion, troubles
+from liftlock.cause import HostComplaint, Trouble, normalised, suggestion, troubles
 
 
 @pytest.mark.parametrize(
@@ -66,12 +66,19 @@ def test_for_a_cause_that_nobody_knows_nothing_is_suggested():
 
 
 def test_hosts_are_grouped_by_cause_most_first_in_the_most_frequent_wording():
-    found = troubles(
-        [("a", "health: HTTP 503"), ("b", "busy"), ("c", "health: HTTP 500"), ("d", "health: HTTP 500"), ("e", "")]
-    )
+    causes = {"a": "health: HTTP 503", "b": "busy", "c": "health: HTTP 500", "d": "health: HTTP 500", "e": ""}
+    found = troubles(HostComplaint(host, "north", cause) for host, cause in causes.items())
     assert [(one.cause, one.hosts) for one in found] == [
         ("health: HTTP 500", ("a", "c", "d")),
         ("busy", ("b",)),
         ("no cause recorded", ("e",)),
     ]
     assert found[-1] == Trouble("no cause recorded", ("e",), "")
+
+
+def test_one_cause_with_several_customers_is_one_and_names_none_of_them():
+    words = "notice: {} has not been sent the notice of plan 3fa9c1d2, owed 2 days before"
+    found = troubles(HostComplaint(f"{name}-1", name, words.format(name)) for name in ("north", "huaxin", "weir"))
+    assert [(one.cause, len(one.hosts)) for one in found] == [(words.format("its customer"), 3)]
+    (of_one,) = troubles(HostComplaint(host, "north", words.format("north")) for host in ("a", "b"))
+    assert of_one.cause == words.format("north")

@@ -78,6 +78,15 @@ def file_of(url: sa.URL) -> Path | None:
     return Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
 
 
+def identity(file: Path | None) -> tuple[int, int] | None:
+    """Which file stands there, whatever is written into it; None for no file."""
+    try:
+        found = file.stat() if file is not None else None
+    except FileNotFoundError:
+        return None
+    return (found.st_dev, found.st_ino) if found else None
+
+
 def place_of(url: sa.URL) -> str:
     """Where the ledger is, for messages: without password."""
     return str(file_of(url) or url.set(query={}).render_as_string(hide_password=True))

@@ -19,6 +19,7 @@ from liftlock.adapters.database import (
     await_appends,
     engine_for,
     file_of,
+    identity,
     parse_url,
     place_of,
     plain_errors,
@@ -67,9 +68,12 @@ _migrating = threading.Lock()  # Alembic keeps its context in module globals
 class SqlLedger:
     """The append-only record in a database (`ports.LedgerStore`); safe to share between threads."""
 
-    def __init__(self, engine: sa.Engine, place: str, *, writable: bool, lease: Lease | None = None) -> None:
+    def __init__(
+        self, engine: sa.Engine, place: str, *, file: Path | None, writable: bool, lease: Lease | None = None
+    ) -> None:
         self._engine = engine
         self._place = place
+        self._file, self._opened = file, identity(file)
         self._writable = writable
         self._lease = lease
         self._appending = threading.Lock()  # our own threads queue here, fairly, instead of polling the file
@@ -82,7 +86,8 @@ class SqlLedger:
         """Write several facts durably in one transaction, all or none; return their entries.
 
         Raises `LockedError` when one is a `Started` whose plan, host and attempt are already in the ledger,
-        `LedgerError` when they cannot be written, `at` carries no zone, or the lease ended that a `Started` needs.
+        `LedgerError` when they cannot be written, `at` carries no zone, another file has taken the place of the
+        ledger's, or the lease ended that a `Started` needs.
         When the connection was lost, nobody knows whether they were written: the message says so, and nothing
         is tried again here.
         """
@@ -93,6 +98,8 @@ class SqlLedger:
         stored, at = [_stored(fact) for fact in facts], at.astimezone(UTC)
         entries: list[Entry] = []
         with self._appending, plain_errors(self._place):
+            if identity(self._file) != self._opened:  # nobody would find what is written to the one that we have open
+                raise LedgerError(f"the ledger {self._place} was moved, removed or replaced: put it back, then go on")
             if self._lease is not None and any(isinstance(fact, Started) for _, fact in stored):
                 self._lease.check()
             try:
@@ -194,7 +201,7 @@ def open_ledger(url: str, create: bool = True, lease: Lease | None = None) -> Sq
             if create or file is None or not is_frozen(file):
                 raise
             engine = _at_head(frozen_engine(parsed, file), place, create)
-    return SqlLedger(engine, place, writable=create, lease=lease)
+    return SqlLedger(engine, place, file=file, writable=create, lease=lease)
 
 
 def _prepare_file(path: Path, create: bool) -> None:

@@ -77,7 +77,7 @@ def line(entry: Entry, progress: Progress) -> Text | None:
             return Text(f"resumed by {fact.by}")
         case ledger.Approved():
             return Text(f"approved by {fact.by}")
-        case ledger.Halted():
+        case ledger.Halted() if not progress.aborted:
             return Text(f"halted: {fact.reason}", style="bold red")
         case ledger.Aborted():
             return Text(f"ended by {fact.by}: {fact.reason}", style="bold red")

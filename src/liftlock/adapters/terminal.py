@@ -244,7 +244,9 @@ def show_ending(told: dict[str, Any], plan: Plan, logs: Path) -> None:
     for host, why in told["unpruned"].items():
         screen.print(Text(f"{host}: old releases could not be removed: {why}"), style=DIM)
     if told["exit_code"]:
-        where = f" The hosts' full output is in {logs}" if logs.is_dir() else ""
+        in_trouble = [host.partition("/")[0] for one in told["causes"] for host in one["hosts"]]
+        kept = any((logs / f"{host}.log").is_file() for host in in_trouble)
+        where = f" The hosts' full output is in {logs}" if kept else ""
         screen.print(f"Exit code {told['exit_code']}.{where}", style=DIM, soft_wrap=True)
 
 

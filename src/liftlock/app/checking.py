@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from liftlock.adapters import files
 from liftlock.app.workspace import Workspace, choose
+from liftlock.cause import suggestion
 from liftlock.errors import HostError, InputError, LiftlockError
 from liftlock.settings import SmtpSettings
 
@@ -212,7 +213,8 @@ def _hosts(workspace: Workspace, fleet_name: str | None) -> Iterator[Finding]:
             detail = (
                 f"{product.name} {seen.installed or 'not installed'}, {state}{f' ({seen.cause})' if seen.cause else ''}"
             )
-            yield Finding(f"host {name}", seen.healthy is not False, detail, f"look at {product.name} on it")
+            well = seen.healthy is not False and not seen.cause
+            yield Finding(f"host {name}", well, detail, suggestion(seen.cause) or f"look at {product.name} on it")
 
 
 _MAIL_REMEDY = "start the mail server if it is down; else correct smtp.host and smtp.port in liftlock.yaml"

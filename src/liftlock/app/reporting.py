@@ -11,7 +11,7 @@ from liftlock.adapters import files
 from liftlock.app.rolling import Ending
 from liftlock.app.workspace import Workspace
 from liftlock.approval import approvals
-from liftlock.cause import troubles
+from liftlock.cause import HostComplaint, troubles
 from liftlock.errors import InputError
 from liftlock.ledger import Entry, Finished, Halted, Opened, Planned, Waived
 from liftlock.model import Outcome, Plan, PlannedHost
@@ -21,7 +21,7 @@ from liftlock.progress import HostProgress, Progress, Standing
 from liftlock.rate import Rate
 from liftlock.report import Report, make_report, target_state
 from liftlock.rollout import Done, Halt, Pause, Step, silent_gates
-from liftlock.stops import is_held, stop_reason
+from liftlock.stops import halted_by, is_held, stop_reason
 from liftlock.wording import printable
 
 
@@ -108,11 +108,11 @@ def rate_of(progress: Progress) -> dict[str, Any]:
 
 def causes_of(plan: Plan, progress: Progress) -> list[dict[str, Any]]:
     """Why hosts did not come through, one for each cause: keys `cause`, `hosts`, `suggestion`, `logs`."""
-    parts = ((host.name, progress.hosts.get(host.name)) for host in plan.hosts)
-    return [
-        asdict(one) | {"logs": f".liftlock/logs/{plan.id[:8]}"}
-        for one in troubles((name, part.cause) for name, part in parts if part and _is_in_trouble(part))
-    ]
+    parts = ((host, progress.hosts.get(host.name)) for host in plan.hosts)
+    complaints = (
+        HostComplaint(host.name, host.customer, part.cause) for host, part in parts if part and _is_in_trouble(part)
+    )
+    return [asdict(one) | {"logs": f".liftlock/logs/{plan.id[:8]}"} for one in troubles(complaints)]
 
 
 def _is_in_trouble(part: HostProgress) -> bool:
@@ -201,8 +201,8 @@ def _state(plan: Plan, progress: Progress, entries: list[Entry]) -> str:
     if progress.aborted:
         return reason
     turns = (entry.fact for entry in reversed(entries) if isinstance(entry.fact, Opened | Halted | Finished))
-    if isinstance(last := next(turns, None), Halted):
-        return f"halted: {last.reason}"
+    if isinstance(next(turns, None), Halted):
+        return f"halted: {halted_by(entries)}"
     if reason:
         return f"halting: {reason}"
     if not plan.hosts:
