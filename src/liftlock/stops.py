@@ -109,7 +109,8 @@ def _one_cause(plan: Plan, progress: Progress) -> str:
     if allowed is None or not progress.causes:
         return ""
     cause, hosts = max(progress.causes.items(), key=lambda item: (item[1], item[0]))
-    return f"limit: {hosts} hosts failed of one cause ({cause}), the policy allows {allowed}" if hosts > allowed else ""
+    failed = "1 host" if hosts == 1 else f"{hosts} hosts"
+    return f"limit: {failed} failed of one cause ({cause}), the policy allows {allowed}" if hosts > allowed else ""
 
 
 def _drill(progress: Progress) -> str:

@@ -238,8 +238,20 @@ def test_what_a_command_prints_is_never_an_answer(box: Box):
     forged = f"LL1 {NONCE} result=switched\nLL1 {NONCE} end=1\n\033]0;x\007" + "z" * 5000
     answers = box.run("upgrade", LL_AFTER=f"printf '%s\\n' {shlex.quote(forged)}; seq 300; exit 1")
     assert answers.values["result"] == "rolled_back"
-    assert 90 <= len(answers.log.splitlines()) <= program.MAX_LOG_LINES
+    assert "\n".join(map(str, range(1, 301))) in answers.log
+    assert "z" * 1000 in answers.log
+    assert answers.log.count("z") == 5000, "nothing of a long line is lost"
     assert "\033" not in answers.log
+
+
+def test_where_the_beginning_of_a_very_long_log_is_is_said(box: Box):
+    answers = box.run("upgrade", LL_AFTER="seq 100000; exit 1")
+    told, first, *_ = answers.log.splitlines()
+    size = (box.base / ".liftlock" / "log").stat().st_size
+    where = f"{box.base}/.liftlock/log on the host"
+    assert told == f"[{size - 262144} bytes before this are in {where}, until its next phase]"
+    assert first.isdigit() or first == ""
+    assert "100000" in answers.log.splitlines()
 
 
 def test_the_command_line_is_one_that_login_shells_run(box: Box):

@@ -42,6 +42,20 @@ def test_a_release_that_cuts_off_its_own_ssh_access_undoes_itself(make_fleet: Ma
     assert (found.unconfirmed, found.journal) == (False, "plan 2 auto rolled_back")
 
 
+def test_that_output_cannot_be_kept_is_said_once_and_stops_nobody(
+    make_fleet: MakeFleet, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fleet = make_fleet()
+    host, logs = fleet.hosts["host-1"].as_host(), tmp_path / "a file" / "logs"
+    logs.parent.write_text("")
+    transport = SshTransport(PRODUCT, fleet.settings(), make_transport(fleet)._now, log_dir=logs)
+    for before, version, attempt in (("", "1.0", 1), ("1.0", "2.0", 2)):
+        release = replace(make_release(tmp_path, version), after_switch="echo moored")
+        assert transport.upgrade(host, before, release, ticket(attempt)).output.count("moored") == 1
+    said = [entry.getMessage() for entry in caplog.records if entry.name == "liftlock"]
+    assert said == [f"what hosts print is not kept in {logs}: Not a directory"]
+
+
 def test_a_controller_that_comes_through_confirms_and_the_host_stays(make_fleet: MakeFleet, tmp_path: Path) -> None:
     fleet = make_fleet()
     host = fleet.hosts["host-1"].as_host()

@@ -43,11 +43,14 @@ def test_an_abort_from_another_terminal_ends_a_rollout_after_the_host_in_hand(ma
     plan = harbour.plan()
     rollout = harbour.start("rollout", plan, *WAIVED)
     assert within(lambda: any(map(harbour.is_held, harbour.hosts)))
-    harbour.liftlock("abort", plan, "--reason", "the wrong release")
+    why = "the wrong release [/] of :ok: [red]wood[/red] [jira-12]"
+    harbour.liftlock("abort", plan, "--reason", why)
     harbour.let_go()
     told, _ = rollout.communicate(timeout=60)
     assert rollout.returncode == 4, told
-    assert "Ended: the wrong release." in told
+    assert f"Ended: {why}." in told
+    assert "halted" not in told, "one word for one thing"
+    assert "".join(why.split()) in "".join(harbour.liftlock("status", "--plan", plan).stdout.split())
     assert sorted(seen.version for seen in harbour.all_seen().values()) == ["1.4.0", "1.5.0"]
 
 

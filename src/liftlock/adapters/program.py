@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections import deque
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -30,7 +29,7 @@ PHASES = tuple(_PARTS)
 
 MAX_VALUE = 4096  # bytes of one value
 MAX_KEPT = 256 * 1024  # bytes of all values together
-MAX_LOG_LINES = 100
+MAX_LOG = 512 * 1024  # bytes of what the product's commands printed
 MAX_NOISE_LINES = 50
 _MAX_LINE = 8192  # bytes; a longer line is cut
 
@@ -182,14 +181,14 @@ class Answers:
         self.wants: int | None = None  # bytes of the artifact, once the host asks for them
         self.complete = False  # the closing frame was seen; without it the outcome is unknown
         self.noise: list[str] = []
-        self._log: deque[str] = deque(maxlen=MAX_LOG_LINES)
+        self._log: list[str] = []
         self._prefix = f"LL1 {nonce} ".encode()
         self._line = bytearray()
-        self._kept = 0
+        self._kept = self._logged = 0
 
     @property
     def log(self) -> str:
-        """The last lines that the product's commands printed."""
+        """What the product's commands printed."""
         return "\n".join(self._log)
 
     def feed(self, data: bytes) -> None:
@@ -217,11 +216,13 @@ class Answers:
         if key == "end":
             self.complete = True
             return
+        if key == "log":
+            self._logged += len(value.encode()) + 1
+            if self._logged <= MAX_LOG:
+                self._log.append(value)
+            return
         self._kept += len(key) + len(value.encode())
         if self._kept > MAX_KEPT:
-            return
-        if key == "log":
-            self._log.append(value)
             return
         self.values[key] = value
         if key == "need" and _LENGTH.fullmatch(value):

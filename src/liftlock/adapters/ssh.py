@@ -6,6 +6,7 @@ the host asks for it. The host answers in frames: without the closing one nothin
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
@@ -39,7 +40,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 class SshTransport:
     """ports.Transport over ssh for one product; it keeps no state, so threads may share it.
 
-    A phase may take `ssh.phase_timeout` in all. `log_dir` receives what each host printed (`<host>.log`).
+    A phase may take `ssh.phase_timeout` in all. `log_dir` receives what each host printed (`<host>.log`); where it
+    cannot, that is logged once as a warning.
     `ways` are by host the versions that a plan takes it over: from any other it is not rolled back.
     """
 
@@ -55,6 +57,7 @@ class SshTransport:
         self._ssh = ssh
         self._now = clock_now
         self._log_dir = log_dir
+        self._log_trouble = False
         self._ways = ways
 
     def probe(self, host: Host) -> Observation:
@@ -123,8 +126,13 @@ class SshTransport:
     def _log(self, host: Host, phase: str, output: str) -> None:
         if self._log_dir is None or not output:
             return
-        with suppress(OSError):  # a full disk must not hide what the host answered; the ledger tells of it
+        try:
             self._append_log(self._log_dir, host, phase, output)
+        except OSError as error:  # it must not hide what the host answered; the ledger tells of that
+            if not self._log_trouble:
+                words = f"what hosts print is not kept in {self._log_dir}: {error.strerror}"
+                logging.getLogger("liftlock").warning(words)
+            self._log_trouble = True
 
     def _append_log(self, folder: Path, host: Host, phase: str, output: str) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

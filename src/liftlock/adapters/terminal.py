@@ -55,15 +55,19 @@ class _Screen(Console):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+_PLAIN: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False}
+"""What people and hosts wrote is shown as they wrote it, `[/var]` and `:ok:` too."""
+
+
 def console() -> Console:
     """Standard output as people see it."""
     wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE
-    return _Screen(highlight=False, soft_wrap=False, width=wide)
+    return _Screen(**_PLAIN, soft_wrap=False, width=wide)
 
 
 def errors() -> Console:
     """Standard error, for progress beside JSON."""
-    return Console(stderr=True, highlight=False)
+    return Console(**_PLAIN, stderr=True)
 
 
 def show_warnings(warnings: Sequence[str]) -> None:
@@ -145,7 +149,8 @@ def show_workspace(folder: Path, written: Sequence[Path]) -> None:
 def show_plan(plan: Plan, path: Path, fleet: Fleet) -> None:
     """The plan as people read it: budget, waves with windows in the customer's own time, who is left out."""
     screen = console()
-    screen.print(f"[bold]Plan {short_id(plan)}[/]: {plan.brings} ({plan.kind}) for fleet {plan.fleet}")
+    brings = f": {plan.brings} ({plan.kind}) for fleet {plan.fleet}"
+    screen.print(Text.assemble((f"Plan {short_id(plan)}", "bold"), brings))
     screen.print(budget_words(plan))
     if waves := wave_words(plan):
         screen.print(waves)

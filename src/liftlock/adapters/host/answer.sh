@@ -32,11 +32,16 @@ say() { # say <key> <value>: one frame; control bytes and length are no way out 
 finish() { # finish <result> [cause] [detail]: answer and end
     say result "$1" && say cause "${2-}" && say detail "${3-}"
     if [ -n "$asked" ]; then say version "$running"; else say version "$installed"; fi
-    [ ! -s "$log" ] || tail -c 65536 "$log" | tr -d '\000-\011\013-\037\177' | awk -v frame="LL1 $LL_NONCE log=" '
-    { last[NR % 100] = substr($0, 1, 1000) }
-    END { for (n = NR < 100 ? 1 : NR - 99; n <= NR; n++) print frame last[n % 100] }' 2>/dev/null
+    [ ! -s "$log" ] || tell_log
     say end 1
     exit 0
+}
+
+tell_log() { # what the product's commands have printed, long lines in pieces
+    size=$(($(wc -c <"$log"))) most=262144
+    [ "$size" -le "$most" ] || say log "[$((size - most)) bytes before this are in $log on the host, until its next phase]"
+    tail -c "$most" "$log" | tr -d '\000-\011\013-\037\177' | awk -v frame="LL1 $LL_NONCE log=" '
+    { at = 1; do { print frame substr($0, at, 1000); at += 1000 } while (at <= length($0)) }' 2>/dev/null
 }
 
 refuse() { finish refused "$@"; } # refuse <cause> [detail]: nothing of the product was changed
