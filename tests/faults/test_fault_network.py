@@ -2,93 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from e2e.harbour import within
+from faults.cable import Cable, far_fleet
 from faults.checker import Tally, check, finish
-from faults.controllers import Controller, Controllers
-from faults.fault_fleet import PATIENCE, FaultFleet, Try, environment
+from faults.controllers import Controller
+from faults.fault_fleet import PATIENCE, FaultFleet, Try
 from faults.results import record
 from faults.watcher import watching
-from liftlock.demo.sshd import LoopbackFleet, find_sshd
 
-HERE, THERE = "10.199.77.1", "10.199.77.2"
 SPEED = "800kbit"
 """So slow that an upload takes several seconds."""
 
 pytestmark = pytest.mark.needs("root", "ip", "tc")
 
 
-class Cable:
-    """A pair of interfaces: one here, one in the namespace."""
-
-    def __init__(self) -> None:
-        self.space = f"ll{os.getpid()}"
-        self.near, self.far = f"lla{os.getpid()}", f"llb{os.getpid()}"
-
-    def plug(self) -> None:
-        for command in (
-            f"ip netns add {self.space}",
-            f"ip link add {self.near} type veth peer name {self.far} netns {self.space}",
-            f"ip addr add {HERE}/30 dev {self.near}",
-            f"ip link set {self.near} up",
-            f"ip -n {self.space} addr add {THERE}/30 dev {self.far}",
-            f"ip -n {self.space} link set {self.far} up",
-        ):
-            subprocess.run(command.split(), check=True)
-
-    def slow_down(self) -> None:
-        subprocess.run(
-            f"tc qdisc add dev {self.near} root tbf rate {SPEED} burst 16kb latency 400ms".split(), check=True
-        )
-
-    def switch(self, state: str) -> None:
-        """`up` or `down`."""
-        subprocess.run(["ip", "link", "set", self.near, state], check=True)
-
-    def pull(self) -> None:
-        subprocess.run(["ip", "link", "del", self.near], check=False)
-        subprocess.run(["ip", "netns", "del", self.space], check=False)
-
-
-@contextmanager
-def sshd_there(cable: Cable, directory: Path, port: int) -> Iterator[None]:
-    """The host's sshd once more, inside the namespace."""
-    config = directory / "sshd_config.there"
-    settings = (directory / "sshd_config").read_text().replace("ListenAddress 127.0.0.1", f"ListenAddress {THERE}")
-    config.write_text(settings.replace(f"{directory}/sshd.pid", f"{directory}/there.pid"))
-    words = ["ip", "netns", "exec", cable.space, str(find_sshd()), "-D", "-e", "-f", str(config)]
-    with (directory / "there.log").open("wb") as log:
-        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
-    try:
-        assert within(lambda: "listening" in (directory / "there.log").read_text()), port
-        yield
-    finally:
-        process.kill()
-        process.wait()
-
-
 @pytest.fixture
 def far_away(tmp_path: Path) -> Iterator[tuple[FaultFleet, Cable]]:
-    """One host at the other end of a cable."""
-    with ExitStack() as ends:
-        cable = Cable()
-        ends.callback(cable.pull)
-        cable.plug()
-        controllers = Controllers(environment())
-        ends.callback(controllers.close)
-        sshd = ends.enter_context(LoopbackFleet(tmp_path / "hosts", ["raft-1"]))
-        host = sshd.hosts["raft-1"]
-        ends.enter_context(sshd_there(cable, host.directory, host.port))
-        fleet = FaultFleet(tmp_path, sshd, controllers, place=(THERE, host.port), phase_timeout="40s")
-        ends.callback(fleet.close)
-        cable.slow_down()
+    """One host at the other end of a slow cable."""
+    cable = Cable()
+    with far_fleet(tmp_path, cable, phase_timeout="40s") as fleet:
+        cable.slow_down(SPEED)
         yield fleet, cable
 
 
