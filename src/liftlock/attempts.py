@@ -90,6 +90,9 @@ class Attempts:
                     return unsettled
                 release = releases[hop.to_version]
                 answer = transport.upgrade(host, hop.from_version, release, ticket)
+                if ticket.attempt > 1 and self._is_ahead(name, hop, answer):
+                    touched = True  # perhaps: by a program that a controller before us had sent, and that came late
+                    self._ensure_not_ours(name)
                 if answer.result not in {HostResult.SWITCHED, HostResult.ALREADY_CURRENT}:
                     break
                 moved = moved or answer.result is HostResult.SWITCHED
@@ -103,6 +106,17 @@ class Attempts:
         except InputError as error:  # what it needs here has gone since the rollout began: this hop was not begun
             answer = HostAnswer(HostResult.REFUSED, None, str(error))
         return outcome.after_upgrade(name, ticket.attempt, planned.wanted, answer, seen, moved=moved)
+
+    def _is_ahead(self, name: str, hop: Hop, answer: HostAnswer) -> bool:
+        """Whether the host has done nothing because it stands further on its path than the hop begins."""
+        hops = self._planned[name].hops
+        ahead = {later.to_version for later in hops[hops.index(hop) :]}
+        return answer.result in {HostResult.ALREADY_CURRENT, HostResult.REFUSED} and answer.version in ahead
+
+    def _ensure_not_ours(self, name: str) -> None:
+        """Raises LinkLostError when an attempt of this plan has moved the host since: another look tells what it is."""
+        if outcome.was_at_work(self.plan, self._look(name)):
+            raise LinkLostError("an earlier attempt came late")
 
     def _keep(self, name: str, seen: Observation) -> None:
         """Without bake and gates nothing is to be waited for: the look that confirmed is also the one at the end."""

@@ -49,6 +49,11 @@ def runs(observation: Observation, version: str) -> bool:
     return observation.installed == observation.running == version and observation.healthy is True
 
 
+def was_at_work(plan: Plan, observation: Observation) -> bool:
+    """Whether the last to change anything on the host was an attempt of this plan."""
+    return observation.journal.split()[:1] == [plan.id]
+
+
 def waits(observation: Observation) -> bool:
     """Whether the host is well and will go back by itself all the same: it was not to be confirmed."""
     return observation.unconfirmed and observation.installed is not None and runs(observation, observation.installed)

@@ -322,6 +322,63 @@ def test_a_claim_by_one_who_did_not_know_that_we_took_over_is_looked_into_and_th
     assert rollout.outcomes() == {Outcome.SUCCEEDED}
 
 
+@pytest.mark.parametrize(("plan_breaks", "there"), [(frozenset(), NEW), (frozenset({NEW}), OLD)], ids=["well", "halts"])
+def test_a_switch_that_came_after_the_look_is_the_plans_own_and_is_baked_and_brought_back(plan_breaks, there):
+    """The program of a controller that is gone starts when the next one has already found the host untouched."""
+    plan = plan_of((1, 1), policy(rollback=RollbackScope.ALL))
+    rollout = Rollout(plan, w2h0=MemoryHost(OLD, breaks=plan_breaks))
+    rollout.record.append(plan.id, ledger.Opened(session="s0", controller="gone"), START)
+    rollout.record.append(plan.id, started("w1h0", session="s0"), START)
+
+    def switch_late(name: str, action: Action, *_: object) -> None:
+        if (name, action) == ("w1h0", Action.UPGRADE):
+            host = rollout.world[name]
+            host.version, host.journal = NEW, f"{plan.id} 1 upgrade switched"
+
+    rollout.hosts.touching = switch_late
+    rollout.run()
+    assert rollout.world["w1h0"].version == there
+    assert rollout.outcome("w1h0") is (Outcome.ROLLED_BACK if plan_breaks else Outcome.SUCCEEDED)
+    assert "baking" in rollout.story()
+
+
+def test_a_switch_over_several_hops_that_came_after_the_look_is_no_other_version():
+    rollout = Rollout(long_plan())
+    rollout.record.append(rollout.plan.id, ledger.Opened(session="s0", controller="gone"), START)
+    rollout.record.append(rollout.plan.id, started("w1h0", session="s0"), START)
+
+    def switch_late(name: str, *_: object) -> None:
+        host = rollout.world[name]
+        host.version, host.journal = NEW, f"{rollout.plan.id} 1 upgrade switched"
+
+    rollout.hosts.touching = switch_late
+    assert rollout.run() == (Done(), ExitCode.DONE)
+    assert rollout.outcome("w1h0") is Outcome.SUCCEEDED
+
+
+def test_a_host_that_somebody_else_upgraded_between_two_attempts_is_already_current():
+    rollout = Rollout(plan_of((1,)))
+    rollout.record.append(rollout.plan.id, ledger.Opened(session="s0", controller="gone"), START)
+    rollout.record.append(rollout.plan.id, started("w1h0", session="s0"), START)
+    rollout.hosts.touching = lambda name, *_: setattr(rollout.world[name], "version", NEW)
+    assert rollout.run() == (Done(), ExitCode.DONE)
+    assert rollout.outcome("w1h0") is Outcome.ALREADY_CURRENT
+
+
+def test_a_host_lost_right_after_a_switch_that_came_late_is_not_untouched():
+    rollout = Rollout(plan_of((1,)))
+    rollout.record.append(rollout.plan.id, ledger.Opened(session="s0", controller="gone"), START)
+    rollout.record.append(rollout.plan.id, started("w1h0", session="s0"), START)
+
+    def switch_late(name: str, *_: object) -> None:
+        rollout.world[name].version = NEW
+        rollout.hosts.looking = lambda name: setattr(rollout.world[name], "down", True)
+
+    rollout.hosts.touching = switch_late
+    assert rollout.run()[1] is ExitCode.NEEDS_A_PERSON
+    assert rollout.outcome("w1h0") is Outcome.UNREACHABLE
+
+
 # ---- when something breaks that nobody foresaw
 
 
