@@ -85,9 +85,9 @@ class Try:
         """The record, to be read."""
         return open_ledger(f"sqlite:///{self.workspace / '.liftlock' / 'ledger.db'}", create=False)
 
-    def elsewhere(self) -> Try:
+    def elsewhere(self, name: str = "elsewhere") -> Try:
         """The same plan in another workspace with a record of its own, as it is now: a restored backup, say."""
-        other = self.workspace.with_name(f"{self.workspace.name}-elsewhere")
+        other = self.workspace.with_name(f"{self.workspace.name}-{name}")
         shutil.copytree(self.workspace, other)
         return replace(self, workspace=other, started=[])
 

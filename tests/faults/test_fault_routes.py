@@ -107,7 +107,9 @@ def test_a_black_hole_that_stays_stalls_no_run_and_the_host_is_resolved_on_its_r
         assert not wrong, "\n".join(wrong)
         seen = watcher.seen()
     longest = max(first.seconds, again.seconds)
-    told = f"unreachable, given up after {longest:.0f} s at most; resolved {took:.0f} s after its return: {tally.seen()}"
+    told = (
+        f"unreachable, given up after {longest:.0f} s at most; resolved {took:.0f} s after its return: {tally.seen()}"
+    )
     record(f"Blackhole route swallows all packets {WAYS[way]} in mid-switch, for good", told, tally, seen)
     assert seen.broken == 0, seen.told
     assert set(tally.ends) <= {"succeeded", "rolled_back"}
