@@ -83,12 +83,17 @@ class MemoryLedger(Moments):
         self.claims: set[tuple[str, str, int]] = set()
         self.dies_at: int | None = None
         self.dies_after_writing = False
+        self._lock = threading.Lock()
 
     def append(self, plan: str, fact: Fact, at: datetime) -> Entry:
         return self.append_all(plan, [fact], at)[0]
 
     def append_all(self, plan: str, facts: Sequence[Fact], at: datetime) -> list[Entry]:
         self.passes()
+        with self._lock:
+            return self._append_all(plan, facts, at)
+
+    def _append_all(self, plan: str, facts: Sequence[Fact], at: datetime) -> list[Entry]:
         dies = self.dies_at is not None and len(self.lines) + len(facts) >= self.dies_at
         if dies and not self.dies_after_writing:
             raise CrashError
@@ -125,6 +130,7 @@ class MemoryHost:
     healthy: bool = True
     breaks: frozenset[str] = frozenset()
     sickens: frozenset[str] = frozenset()  # healthy at the moment of the switch, unhealthy ever after
+    well_for: timedelta = timedelta(0)  # how long after the switch to these it is healthy
     stuck: bool = False  # cannot go back
     down: bool = False
     drops: list[str] = field(default_factory=list)  # "before" or "after" the switch, once each
@@ -146,7 +152,7 @@ class MemoryTransport(Moments):
 
     def probe(self, host: Host) -> Observation:
         world = self._reach(host)
-        if world.version in world.sickens and self.clock.now() > world.since:
+        if world.version in world.sickens and self.clock.now() > world.since + world.well_for:
             world.healthy = False
         running = world.version if world.healthy else None
         return Observation(
