@@ -190,8 +190,8 @@ class Attempts:
         still works, when no phase may take longer.
         """
         planned, part = self._planned[name], progress.host(name)
-        wanted = self._releases_of(name).get(planned.wanted)
-        has_hook = wanted is not None and bool(wanted.after_switch)
+        passed = [self._releases_of(name).get(hop.to_version) for hop in planned.hops]
+        hooked = [release.version for release in passed if release is not None and release.after_switch]
         patience = self.plan.policy.reconcile_within + self._may_go_back_within(name)
         deadline = self.clock.now() + patience
         latest = self.clock.now() + self.phase_limit
@@ -200,7 +200,7 @@ class Attempts:
         while True:
             try:
                 seen = self._way_to(name).confirm(self.hosts[name], ticket) if forward else self._look(name)
-                fact = outcome.after_look(self.plan, planned, part, seen, has_hook=has_hook)
+                fact = outcome.after_look(self.plan, planned, part, seen, hooked=hooked)
             except HostError as error:
                 fact, unseen = None, error
             else:

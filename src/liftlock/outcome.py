@@ -7,7 +7,7 @@ still held at the end of the bake.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from liftlock.errors import AuthenticationError, HostError, HostKeyError, LinkLostError
@@ -109,19 +109,19 @@ def after_error(host: str, attempt: int, error: HostError, *, touched: bool) -> 
 
 
 def after_look(
-    plan: Plan, planned: PlannedHost, part: HostProgress, seen: Observation, *, has_hook: bool = False
+    plan: Plan, planned: PlannedHost, part: HostProgress, seen: Observation, *, hooked: Collection[str] = ()
 ) -> Fact | None:
     """The fact that a look at a lost host proves; None while a phase still runs there, or it waits to be confirmed.
 
-    `has_hook` says that the wanted release runs a command of its own after the switch: only a journal that does not
-    break off before its end tells that this has done its work.
+    `hooked` are the versions on its path whose release runs a command of its own after the switch: only a journal that
+    does not break off before its end tells that this has done its work.
     """
     if seen.busy or (part.action is Action.UPGRADE and waits(seen)):
         return None
     wanted = planned.hops[-1].to_version
     if part.action is Action.ROLL_BACK:
         return _after_lost_rollback(planned.name, part, plan.policy, seen)
-    if runs(seen, wanted) and has_hook and _broke_off(seen):
+    if seen.installed and seen.installed in hooked and runs(seen, seen.installed) and _broke_off(seen):
         return _ailing(planned.name, part, seen, "the switch was cut off before its end")
     if runs(seen, wanted):
         return Switched(host=planned.name, attempt=part.attempt, version=wanted)
@@ -260,9 +260,11 @@ def _went_back(plan: Plan, planned: PlannedHost, part: HostProgress, seen: Obser
 
 
 def _broke_off(seen: Observation) -> bool:
-    """Whether the host's last phase began to switch and never came to an end, or an operator ended it."""
+    """Whether the switch to what is installed began and never came to an end, or an operator ended the last phase."""
     match seen.journal.split():
-        case [_, _, "upgrade" | "switch", "begin"] | [_, _, "unlock", _]:
+        case [_, _, "upgrade" | "switch", "begin", *versions]:
+            return versions[1:] in ([], [seen.installed])
+        case [_, _, "unlock", _]:
             return True
     return False
 

@@ -153,8 +153,9 @@ def test_an_error_leaves_a_host_untouched_only_when_nothing_was_done_before(erro
 @pytest.mark.parametrize(
     ("journal", "is_whole"),
     [
+        (f"{PLAN.id} 1 upgrade begin {OLD} {NEW}", False),
+        (f"{PLAN.id} 1 switch begin {OLD} {NEW}", False),
         (f"{PLAN.id} 1 upgrade begin", False),
-        (f"{PLAN.id} 1 switch begin", False),
         (f"{PLAN.id} 0 unlock done", False),
         (f"{PLAN.id} 1 upgrade switched", True),
         (f"{PLAN.id} 1 confirm done", True),
@@ -165,7 +166,7 @@ def test_a_switch_that_was_cut_off_proves_nothing_where_a_command_of_the_release
     journal: str, is_whole: bool
 ) -> None:
     seen = replace(WELL, journal=journal)
-    fact = after_look(PLAN, PLANNED, UPGRADE, seen, has_hook=True)
+    fact = after_look(PLAN, PLANNED, UPGRADE, seen, hooked=[NEW])
     assert isinstance(fact, Switched if is_whole else Ailing)
     assert isinstance(after_look(PLAN, PLANNED, UPGRADE, seen), Switched), "without one, a look and the bake prove it"
 
@@ -279,6 +280,23 @@ def test_a_host_lost_on_its_way_may_go_on_from_where_it_stands():
     fact = after_look(LONG, LONG.hosts[0], UPGRADE, gone_back)
     assert isinstance(fact, Ended)
     assert (fact.outcome, fact.version) == (Outcome.ROLLED_BACK, MIDDLE)
+
+
+@pytest.mark.parametrize(
+    ("journal", "is_whole"),
+    [
+        (f"{LONG.id} 1 upgrade begin {OLD} {MIDDLE}", False),
+        (f"{LONG.id} 0 unlock done", False),
+        (f"{LONG.id} 1 upgrade switched", True),
+        (f"{LONG.id} 1 upgrade begin {MIDDLE} {NEW}", True),
+    ],
+)
+def test_a_host_whose_first_hop_was_cut_off_before_its_last_command_does_not_go_on(
+    journal: str, is_whole: bool
+) -> None:
+    seen = replace(WELL, installed=MIDDLE, running=MIDDLE, journal=journal)
+    fact = after_look(LONG, LONG.hosts[0], UPGRADE, seen, hooked=[MIDDLE])
+    assert isinstance(fact, Voided if is_whole else Ailing)
 
 
 # ---- a look at a lost rollback

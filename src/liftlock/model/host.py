@@ -14,7 +14,8 @@ class Observation:
     `installed` is the version `current` points to, `running` the version that answered the health
     check, `healthy` whether it answered as often as asked. `busy` says that a phase is running, `unconfirmed` that the
     host goes back by itself unless this is prevented (`Release.confirm_within`). `staged` are the versions that lie
-    there, verified. `journal` is the last line of the host's journal: `<plan> <attempt> <phase> <state>`.
+    there, verified. `journal` is the last line of the host's journal: `<plan> <attempt> <phase> <state>`,
+    and after the state `begin` the versions before and after the switch.
     """
 
     host: str

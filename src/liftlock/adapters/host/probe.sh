@@ -37,12 +37,12 @@ tell_findings() {
     say unconfirmed "$unconfirmed"
     list_staged
     say staged "$lying"
-    plan='' attempt='' phase='' step=''
-    # Only the first words of the last line: a beginning tells the versions, too.
-    read -r plan attempt phase step _ <<END
+    plan='' attempt='' phase='' step='' there='' here=''
+    # Only the first words of the last line: a beginning tells both versions, and perhaps more.
+    read -r plan attempt phase step there here _ <<END
 $(tail -n 1 "$state/journal" 2>/dev/null)
 END
-    line="$plan $attempt $phase $step"
+    line="$plan $attempt $phase $step $there $here"
     while [ "$line" != "${line% }" ]; do line=${line% }; done
     say journal "$line"
     say cause "$cause" && say detail "$found"
