@@ -53,6 +53,8 @@ class Try:
     hosts: Mapping[str, Path]
     controllers: Controllers
     links: Mapping[str, Link] = field(default_factory=dict)
+    way: tuple[str, ...] = (raft.OLD, raft.NEW)
+    """The versions of the plan's path."""
     started: list[Controller] = field(default_factory=list)
 
     def start(
@@ -111,12 +113,14 @@ class FaultFleet:
         confirm_within: int = CONFIRMED_WITHIN,
         place: tuple[str, int] | None = None,
         phase_timeout: str = "20s",
+        wanted: str = raft.NEW,
         **policy: str,
     ) -> None:
         """A host for each sshd; or, with `bases`, that many hosts behind the one sshd there is.
 
-        `place` is an address and port to reach them at instead of their links.
+        `place` is an address and port to reach them at instead of their links. The plan leads to `wanted`.
         """
+        self.way = raft.WAY[: raft.WAY.index(wanted) + 1]
         self.root, self.fleet, self.controllers = root, fleet, controllers
         self.bases = dict(bases or {name: host.base for name, host in fleet.hosts.items()})
         sshds = {name: fleet.hosts.get(name) or next(iter(fleet.hosts.values())) for name in self.bases}
@@ -129,13 +133,16 @@ class FaultFleet:
         self._write_settings(policy, phase_timeout)
         self._write_inventory(place)
         self._prepare("trust", "--yes")
-        self._prepare("plan", "raft", raft.NEW)
+        self._prepare("plan", "raft", wanted)
         self.plan = next((self.workspace / "plans").glob("*.json")).stem.rsplit("-", 1)[-1][:8]
         self._prepare("approve", self.plan, "--by", "Ann")
 
     @contextmanager
     def new_try(self, *ill: str) -> Iterator[Try]:
-        """A fresh try: every host on the old release, links whole, nothing recorded but the plan. `ill` hosts leak."""
+        """A fresh try: every host on the old release, links whole, nothing recorded but the plan.
+
+        On `ill` hosts the wanted release leaks.
+        """
         for link in self.links.values():
             link.mend()
         for name in self.fleet.hosts:
@@ -143,11 +150,11 @@ class FaultFleet:
         for name, base in self.bases.items():
             raft.lay_down(base)
             if name in ill:
-                (base / "ill").touch()
+                (base / "ill").write_text(self.way[-1], encoding="utf-8")
         workspace = shutil.copytree(
             self.workspace, self.root / "tries" / str(next(self._numbers)), ignore=shutil.ignore_patterns("said-*")
         )
-        made = Try(workspace, self.plan, self.bases, self.controllers, self.links)
+        made = Try(workspace, self.plan, self.bases, self.controllers, self.links, self.way)
         try:
             yield made
             shutil.rmtree(workspace)
@@ -191,13 +198,13 @@ class FaultFleet:
 
 @contextmanager
 def fault_fleet(
-    root: Path, names: Sequence[str] = HOSTS, confirm_within: int = CONFIRMED_WITHIN
+    root: Path, names: Sequence[str] = HOSTS, confirm_within: int = CONFIRMED_WITHIN, wanted: str = raft.NEW
 ) -> Iterator[FaultFleet]:
     """A fleet of hosts on the old release, with all it needs; it ends with the block."""
     with ExitStack() as ends:
         controllers = Controllers(environment())
         ends.callback(controllers.close)
         sshds = ends.enter_context(LoopbackFleet(root / "hosts", names))
-        made = FaultFleet(root, sshds, controllers, confirm_within=confirm_within)
+        made = FaultFleet(root, sshds, controllers, confirm_within=confirm_within, wanted=wanted)
         ends.callback(made.close)
         yield made

@@ -2,9 +2,11 @@
 
 Its "daemon" is the file `running` in its base, which a restart writes from the release that is current; so a host
 whose `current` moved without a restart is told from one that runs what it shows. Its data is the file `data`, which
-the new release changes so that the old one cannot run on it. Its seal is the archive's last file.
-The release's own last step, after the switch, leaves the file `moored`.
-In a base with a file `ill` the new release does not start; with a file `hold`, every restart waits until it is gone.
+each release changes so that the one before cannot run on it; none can read what is two releases old, so NEW is a stop
+on the way to NEWEST. Its seal is the archive's last file. A release's own last step, after the switch, leaves the file
+`moored-<version>`.
+In a base with a file `ill` the version that it names does not start; with a file `hold`, every restart waits until it
+is gone.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from pathlib import Path
 
 from faults.watcher import SEAL
 
-OLD, NEW = "1.0.0", "1.1.0"
+OLD, NEW, NEWEST = WAY = ("1.0.0", "1.1.0", "1.2.0")
 BULK = os.urandom(256 * 1024)
 
 RESTART = f"""\
@@ -28,10 +30,13 @@ version=$(cat VERSION) data=$(cat "$LIFTLOCK_BASE/data")
 echo "$version" >>"$LIFTLOCK_BASE/restarts"
 while [ -e "$LIFTLOCK_BASE/hold" ]; do sleep 0.02; done
 if [ "$data" != "$version" ]; then
-    [ "$version" = {NEW} ] || {{ echo "data of $data cannot be read"; exit 1; }}
-    echo {NEW} >"$LIFTLOCK_BASE/data.new" && mv -f "$LIFTLOCK_BASE/data.new" "$LIFTLOCK_BASE/data" || exit 1
+    case $data:$version in
+    {OLD}:{NEW} | {NEW}:{NEWEST}) ;;
+    *) echo "data of $data cannot be read"; exit 1 ;;
+    esac
+    echo "$version" >"$LIFTLOCK_BASE/data.new" && mv -f "$LIFTLOCK_BASE/data.new" "$LIFTLOCK_BASE/data" || exit 1
 fi
-if [ -e "$LIFTLOCK_BASE/ill" ] && [ "$version" = {NEW} ]; then echo "the raft leaks"; exit 1; fi
+if [ "$(cat "$LIFTLOCK_BASE/ill" 2>/dev/null)" = "$version" ]; then echo "the raft leaks"; exit 1; fi
 echo "$version" >"$LIFTLOCK_BASE/running.new" && mv -f "$LIFTLOCK_BASE/running.new" "$LIFTLOCK_BASE/running"
 """
 PRODUCT = """\
@@ -39,20 +44,23 @@ product: raft
 title: {en: Raft}
 method: archive
 restart: sh restart.sh
-backup: cp "$LIFTLOCK_BASE/data" "$LIFTLOCK_BASE/saved"
-verify_backup: test "$(cat "$LIFTLOCK_BASE/saved")" = "$(cat VERSION)"
-restore: cp "$LIFTLOCK_BASE/saved" "$LIFTLOCK_BASE/data.new" && mv -f "$LIFTLOCK_BASE/data.new" "$LIFTLOCK_BASE/data"
+backup: cp "$LIFTLOCK_BASE/data" "$LIFTLOCK_BASE/saved-$LIFTLOCK_BACKUP"
+verify_backup: test "$(cat "$LIFTLOCK_BASE/saved-$LIFTLOCK_BACKUP")" = "$(cat VERSION)"
+restore: >-
+  cp "$LIFTLOCK_BASE/saved-$LIFTLOCK_BACKUP" "$LIFTLOCK_BASE/data.new" &&
+  mv -f "$LIFTLOCK_BASE/data.new" "$LIFTLOCK_BASE/data"
 health: {command: 'cat "$LIFTLOCK_BASE/running"', times: 2, interval: 10ms, deadline: 5s}
 """
 MANIFEST = """\
 version: "{version}"
 kind: patch
+stop: {stop}
 summary: {{en: Drier feet.}}
 artifact: {{path: artifacts/raft-{version}.tar, sha256: {sha256}, length: {length}}}
 backup: verified
 reversible: false
 confirm_within: {confirm_within}
-after_switch: 'touch "$LIFTLOCK_BASE/moored"'
+after_switch: 'touch "$LIFTLOCK_BASE/moored-$(cat VERSION)"'
 """
 
 
@@ -78,15 +86,16 @@ def archive(version: str) -> bytes:
 
 
 def offer(releases: Path, confirm_within: str) -> None:
-    """Write the product and both its releases into a workspace's folder of releases."""
+    """Write the product and its releases into a workspace's folder of releases."""
     folder = releases / "raft"
     (folder / "artifacts").mkdir(parents=True)
     (folder / "product.yaml").write_text(PRODUCT, encoding="utf-8")
-    for version in (OLD, NEW):
+    for version in WAY:
         packed = archive(version)
         (folder / "artifacts" / f"raft-{version}.tar").write_bytes(packed)
         told = MANIFEST.format(
             version=version,
+            stop=str(version == NEW).lower(),
             sha256=hashlib.sha256(packed).hexdigest(),
             length=len(packed),
             confirm_within=confirm_within,
@@ -119,7 +128,7 @@ class Afloat:
     running: str
     data: str
     whole: bool
-    """Whether every byte of the current release is what its archive holds; the new one has moored, too."""
+    """Whether every byte of the current release is what its archive holds, and each one passed up to it has moored."""
 
 
 def look_at(base: Path) -> Afloat:
@@ -127,10 +136,11 @@ def look_at(base: Path) -> Afloat:
     current = base / "current"
     installed = current.readlink().name if current.is_symlink() else ""
     running, data = ((base / name).read_text(encoding="utf-8").strip() for name in ("running", "data"))
+    passed = [version for version in WAY[1:] if version <= installed]
     whole = all(
         (current / name).is_file() and (current / name).read_bytes() == content
         for name, content in contents(installed).items()
-    ) and (installed == OLD or (base / "moored").exists())
+    ) and all((base / f"moored-{version}").exists() for version in passed)
     return Afloat(installed, running, data, whole)
 
 
