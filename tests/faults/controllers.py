@@ -33,6 +33,8 @@ class Controller:
     ended: float | None = None
     code: int | None = None
     over: threading.Event = field(default_factory=threading.Event)
+    timed: bool = False
+    """Whether the checker has seen to it that it ended in time."""
 
     def wait(self, seconds: float) -> int | None:
         """Its exit code; None when it has not ended in time."""

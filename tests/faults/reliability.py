@@ -7,7 +7,8 @@ import os
 import platform
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from faults.fault_fleet import CONFIRMED_WITHIN, DEADLINE, LOOKED_FOR
+from faults.watcher import LONGEST_GAP
 
 PAGE = """\
 # Reliability
@@ -24,8 +26,11 @@ What rollouts and their record do when things break, as measured on {day}. This 
 
 Real `sshd` hosts run a small product that changes its data with its release, so that the old release cannot run on new
 data. One fault strikes each try. Then the same command runs again until it ends, and a checker compares the record with
-the hosts: the release that is current, every byte of it, the one that runs, and the data. A process of its own looks at
-every host's `current` every 5 ms.
+the hosts: the release that is current, every byte of it, the one that runs, and the data. It times every run, also the
+one that the fault struck. Plans have one hop, or two where a row says so: then over a release that is a `stop`.
+
+A process of its own looks at every host's `current` every 5 ms. A longer time between two looks is told; one of more
+than {longest_gap} s fails the test, since nobody would have seen what happened meanwhile.
 
 ## Figures
 
@@ -34,20 +39,25 @@ every host's `current` every 5 ms.
 | tries, each with one fault | {tries} |
 | looks at `current` while they ran | {samples} |
 | looks that found no complete release | **{broken}** |
+| longest time between two looks at a host | {gap} |
 | outcomes of hosts that were compared | {outcomes} |
 | outcomes that agree with their host | **{agreeing}** ({share}) |
 | of these, hosts that failed and needed a person (agreed: the record says what runs, or that nobody knows) | {failed} |
 | outcomes lost | **{lost}** |
 | outcomes doubled | **{doubled}** |
-| runs that ended later than the deadline and 5 s | **{stalls}** |
+| runs, struck ones among them, that ended later than the deadline and 5 s | **{stalls}** |
 
 The deadline of a run is {deadline} s: {looked_for} s for which a lost host is looked for, {confirmed_within} s more in
-which it may go back by itself, and 5 s for the work.
+which it may go back by itself, and 5 s for the work. A run whose link goes silent in mid-phase has the time of the
+phase besides.
 
 ## Faults
 
-| Fault | Tries | Seen |
-|---|---|---|
+*Looks* is how often hosts were looked at meanwhile, *gap* the longest time between two looks at one; none where no host
+is part of it.
+
+| Fault | Tries | Seen | Looks | Gap |
+|---|---|---|---|---|
 {rows}
 {left}
 ## How to repeat it
@@ -59,30 +69,53 @@ The machine: {machine}.
 """
 
 
+@dataclass
+class Row:
+    """What the table says of one fault, from all lines about it."""
+
+    tries: int = 0
+    seen: list[str] = field(default_factory=list)
+    looks: int = 0
+    gap: int = 0
+
+    def add(self, line: dict[str, Any]) -> None:
+        """One more line of the results."""
+        self.tries += line["tries"]
+        self.seen += {line["seen"]} - set(self.seen)
+        figures = line.get("figures", {})
+        self.looks += figures.get("samples", 0)
+        self.gap = max(self.gap, figures.get("longest_gap_ms", 0))
+
+    def cells(self, fault: str) -> list[str]:
+        """As the table has it."""
+        watched = [_number(self.looks), _length(self.gap)] if self.looks else ["", ""]
+        return [_cell(fault), _number(self.tries), _cell("; ".join(self.seen)), *watched]
+
+
 def make_page(lines: list[dict[str, Any]], now: datetime) -> str:
     """The page for these results."""
-    rows: dict[str, tuple[int, list[str]]] = {}
+    rows: defaultdict[str, Row] = defaultdict(Row)
     sums: Counter[str] = Counter()
     left: list[str] = []
     for line in lines:
         if not line["tries"]:
             left.append(f"- {line['fault']}: {line['seen']}")
             continue
-        tries, seen = rows.get(line["fault"], (0, []))
-        rows[line["fault"]] = tries + line["tries"], [*seen, *({line["seen"]} - set(seen))]
+        rows[line["fault"]].add(line)
         sums.update({**line.get("figures", {}), "tries": line["tries"]})
     return PAGE.format(
         day=f"{now:%Y-%m-%d}",
-        rows="\n".join(f"| {_cell(fault)} | {_number(tries)} | {_cell('; '.join(seen))} |"
-                       for fault, (tries, seen) in sorted(rows.items())),
+        rows="\n".join(f"| {' | '.join(row.cells(fault))} |" for fault, row in sorted(rows.items())),
         left="\n## Not tried here\n\n" + "\n".join(left) + "\n" if left else "",
         share=f"{100 * sums['agreeing'] / sums['outcomes']:.2f} %" if sums["outcomes"] else "no data",
+        gap=_length(max((row.gap for row in rows.values()), default=0)),
+        longest_gap=f"{LONGEST_GAP:g}",
         machine=machine(),
         deadline=DEADLINE,
         looked_for=LOOKED_FOR,
         confirmed_within=CONFIRMED_WITHIN,
         **{name: _number(sums[name]) for name in _FIGURES},
-    )  # fmt: skip
+    )
 
 
 _FIGURES = ("tries", "samples", "broken", "outcomes", "agreeing", "failed", "lost", "doubled", "stalls")
@@ -99,6 +132,10 @@ def machine() -> str:
 
 def _number(value: int) -> str:
     return f"{value:,}".replace(",", " ")
+
+
+def _length(milliseconds: int) -> str:
+    return f"{_number(milliseconds)} ms"
 
 
 def _cell(text: str) -> str:

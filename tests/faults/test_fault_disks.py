@@ -15,7 +15,7 @@ from faults import raft
 from faults.checker import OR_NEEDS_A_PERSON, Tally, check, finish
 from faults.fault_fleet import PATIENCE, FaultFleet, Try
 from faults.results import ROUNDS, record
-from faults.watcher import Watcher, watching
+from faults.watcher import Watched, Watcher, watching
 
 HOST_DISKS = ("size=400k", "size=1000k", "size=10m,nr_inodes=16")
 AMPLE = "size=20m,nr_inodes=10000"
@@ -46,7 +46,7 @@ def fill(folder: Path, left: int = 0) -> Path:
 
 @pytest.mark.needs("root")
 def test_a_disk_of_a_host_that_is_too_small_is_refused_or_gone_back_from(fleet: FaultFleet) -> None:
-    tally, firsts = Tally(), []
+    tally, firsts, seen = Tally(), [], Watched()
     sizes = [f"size={size}k" for size in range(300, 1500, 100)] if ROUNDS else []
     sizes += [f"size=10m,nr_inodes={inodes}" for inodes in range(12, 120, 12)] if ROUNDS else []
     for options in (*HOST_DISKS, *sizes):
@@ -58,10 +58,9 @@ def test_a_disk_of_a_host_that_is_too_small_is_refused_or_gone_back_from(fleet: 
                 remount(one.hosts["raft-2"], AMPLE)
                 wrong = finish(one, tally) + check(one, tally)
                 assert not wrong, f"{options}: " + "\n".join(wrong)
-                seen = watcher.seen()
-            tally.samples += seen.samples
-            assert seen.broken == 0, seen.told
-    record(f"Disk or inodes of a host too small, {len(firsts)} sizes, then ample", tally.seen(), tally)
+                seen += watcher.seen()
+    record(f"Disk or inodes of a host too small, {len(firsts)} sizes, then ample", tally.seen(), tally, seen)
+    assert seen.broken == 0, seen.told
     assert 3 in firsts
     assert set(tally.ends) <= {"succeeded", "rolled_back"}
 

@@ -55,10 +55,9 @@ def test_a_link_that_goes_silent_in_mid_phase_is_given_up_at_the_deadline(
     tally = Tally()
     with fleet.new_try() as one:
         one.links["raft-2"].black_after = sent
-        first = one.run()
-        assert first.seconds < 20 + DEADLINE + 5, first.output
+        one.run()
         one.links["raft-2"].mend()
-        wrong = finish(one, tally) + check(one, tally)
+        wrong = finish(one, tally, faulted_within=20 + DEADLINE) + check(one, tally)
         assert not wrong, "\n".join(wrong)
     seen = watcher.seen()
     record(f"Link silent in mid-phase, after {sent // 1000} kB", tally.seen(), tally, seen)

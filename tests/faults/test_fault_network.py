@@ -11,12 +11,14 @@ from e2e.harbour import within
 from faults.cable import Cable, far_fleet
 from faults.checker import Tally, check, finish
 from faults.controllers import Controller
-from faults.fault_fleet import PATIENCE, FaultFleet, Try
+from faults.fault_fleet import DEADLINE, PATIENCE, FaultFleet, Try
 from faults.results import record
 from faults.watcher import watching
 
 SPEED = "800kbit"
 """So slow that an upload takes several seconds."""
+PHASE = 40
+"""Seconds that a phase may take."""
 
 pytestmark = pytest.mark.needs("root", "ip", "tc")
 
@@ -25,7 +27,7 @@ pytestmark = pytest.mark.needs("root", "ip", "tc")
 def far_away(tmp_path: Path) -> Iterator[tuple[FaultFleet, Cable]]:
     """One host at the other end of a slow cable."""
     cable = Cable()
-    with far_fleet(tmp_path, cable, phase_timeout="40s") as fleet:
+    with far_fleet(tmp_path, cable, phase_timeout=f"{PHASE}s") as fleet:
         cable.slow_down(SPEED)
         yield fleet, cable
 
@@ -52,8 +54,7 @@ def test_a_network_that_goes_down_in_mid_upload_loses_nothing(
         first.wait(seconds or 2 * PATIENCE)
         cable.switch("up")
         assert first.code == (5 if seconds is None else None), first.output
-        first.wait(PATIENCE)
-        wrong = finish(one, tally) + check(one, tally)
+        wrong = finish(one, tally, faulted_within=PHASE + DEADLINE) + check(one, tally)
         assert not wrong, "\n".join(wrong)
         seen = watcher.seen()
     record(f"`ip link down` in mid-upload, {'until it is given up' if seconds is None else f'for {seconds} s'}",
