@@ -80,11 +80,11 @@ class Attempts:
         """Take one host up its path, hop by hop, then look at it over a fresh connection."""
         host, transport, releases = self.hosts[name], self._way_to(name), self._releases_of(name)
         touched, planned = progress.host(name).lost_links > 0, self._planned[name]
-        seen, moved = None, False
+        seen, moved_to = None, ""
         self._confirmed.pop(name, None)
         try:
             hops = self._hops_left(name, ticket)
-            moved = len(hops) < len(planned.hops)
+            moved_to = hops[0].from_version if len(hops) < len(planned.hops) else ""
             for hop in hops:
                 if unsettled := self._wait_until_settled(name, ticket, hop):
                     return unsettled
@@ -95,17 +95,17 @@ class Attempts:
                     self._ensure_not_ours(name)
                 if answer.result not in {HostResult.SWITCHED, HostResult.ALREADY_CURRENT}:
                     break
-                moved = moved or answer.result is HostResult.SWITCHED
+                moved_to = hop.to_version if answer.result is HostResult.SWITCHED else moved_to
                 if answer.result is HostResult.SWITCHED and (hop is hops[-1] or release.confirm_within):
                     seen = transport.confirm(host, ticket)
                     if not outcome.runs(seen, hop.to_version) or seen.unconfirmed:
                         break
                     self._keep(name, seen)
         except HostError as error:
-            return outcome.after_error(name, ticket.attempt, error, touched=touched or moved)
+            return outcome.after_error(name, ticket.attempt, error, touched=touched or bool(moved_to))
         except InputError as error:  # what it needs here has gone since the rollout began: this hop was not begun
             answer = HostAnswer(HostResult.REFUSED, None, str(error))
-        return outcome.after_upgrade(name, ticket.attempt, planned.wanted, answer, seen, moved=moved)
+        return outcome.after_upgrade(name, ticket.attempt, planned.wanted, answer, seen, moved_to=moved_to)
 
     def _is_ahead(self, name: str, hop: Hop, answer: HostAnswer) -> bool:
         """Whether the host has done nothing because it stands further on its path than the hop begins."""

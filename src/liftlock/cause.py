@@ -32,6 +32,7 @@ _SUGGESTIONS = tuple(
             r"ssh banner|maxstartups|connection closed by the host|no ssh session",
             "sshd turns away many connections at once: raise its MaxStartups, or lower policy.concurrency",
         ),
+        (r"ended by an unlock", "an operator ended its phase with liftlock unlock: the record says who, and why"),
         (r"missing tools?", "install the tools that the cause names on the host"),
         (r"\bbusy\b", "another phase works on the host: wait for it, or find out who holds the lock there"),
         (

@@ -277,7 +277,11 @@ def _fleet(shape: _Fleet) -> Fleet:
 
 def _host_findings(shape: _Fleet) -> Iterator[tuple[Path, str]]:
     first: dict[str, int] = {}
+    places: dict[tuple[object, ...], str] = {}
     for index, host in enumerate(shape.hosts):
+        place = (host.address, host.port, host.base, *sorted({*host.products, *host.per_product}))
+        if places.setdefault(place, host.name) != host.name:
+            yield ("hosts", index, "address"), f"address, port and base are those of `{places[place]}`: one host, twice"
         if first.setdefault(host.name, index) != index:
             yield ("hosts", index, "name"), f"`{host.name}` is already the name of hosts[{first[host.name]}]"
         if host.customer not in shape.customers:

@@ -35,6 +35,8 @@ NOT_STEADY = "health: not steady"
 BUSY = "busy"
 """What it says when another phase has its lock."""
 UNCONFIRMED = "could not be confirmed"
+CUT_OFF = "the switch was cut off before its end"
+UNLOCKED = "the switch was ended by an unlock"
 WENT_BACK = "not confirmed in time: it went back by itself"
 _ENDS = {
     HostResult.ROLLED_BACK: Outcome.ROLLED_BACK,
@@ -60,14 +62,14 @@ def waits(observation: Observation) -> bool:
 
 
 def after_upgrade(
-    host: str, attempt: int, wanted: str, answer: HostAnswer, seen: Observation | None, *, moved: bool = False
+    host: str, attempt: int, wanted: str, answer: HostAnswer, seen: Observation | None, *, moved_to: str = ""
 ) -> Fact:
     """The fact that an upgrade's answer and the look over a fresh connection prove.
 
-    `moved` says that the plan took the host over earlier hops: refusing the next one is no refusal of the plan.
+    `moved_to` is where the plan took the host over earlier hops: refusing the next one is no refusal of the plan.
     """
-    if answer.result is HostResult.REFUSED and moved:
-        return _ended(host, attempt, Outcome.FAILED, answer)
+    if answer.result is HostResult.REFUSED and moved_to:
+        return replace(_ended(host, attempt, Outcome.FAILED, answer), version=answer.version or moved_to)
     if answer.result is HostResult.FAILED:  # its own way back failed: once more, with a rollback of its own
         return Ailing(host=host, attempt=attempt, cause=answer.cause, detail=answer.detail)
     if answer.result is not HostResult.SWITCHED:
@@ -76,6 +78,8 @@ def after_upgrade(
         return Ended(host=host, attempt=attempt, outcome=Outcome.UNKNOWN, version=None, cause=UNCONFIRMED)
     if seen is not None and runs(seen, wanted):
         return Switched(host=host, attempt=attempt, version=wanted, seconds=answer.seconds)
+    if seen is not None and seen.installed and runs(seen, seen.installed) and _went_back_unconfirmed(seen, attempt):
+        return Ended(host=host, attempt=attempt, outcome=Outcome.ROLLED_BACK, version=seen.installed, cause=WENT_BACK)
     cause, detail = _contradiction(seen, wanted), seen.detail if seen else ""
     return Ailing(host=host, attempt=attempt, cause=cause, detail=detail)
 
@@ -122,7 +126,7 @@ def after_look(
     if part.action is Action.ROLL_BACK:
         return _after_lost_rollback(planned.name, part, plan.policy, seen)
     if seen.installed and seen.installed in hooked and runs(seen, seen.installed) and _broke_off(seen):
-        return _ailing(planned.name, part, seen, "the switch was cut off before its end")
+        return _ailing(planned.name, part, seen, UNLOCKED if " unlock " in seen.journal else CUT_OFF)
     if runs(seen, wanted):
         return Switched(host=planned.name, attempt=part.attempt, version=wanted)
     if seen.installed == wanted:
@@ -134,7 +138,7 @@ def after_look(
     if not runs(seen, seen.installed):
         # Half forward or half back: its data may be ahead, or nothing was restarted.
         return _ailing(planned.name, part, seen, "found without a healthy release")
-    if seen.journal.split() == [plan.id, str(part.attempt), "auto", "rolled_back"]:
+    if was_at_work(plan, seen) and _went_back_unconfirmed(seen, part.attempt):
         return _found(planned.name, part, Outcome.ROLLED_BACK, seen, WENT_BACK)
     tried = part.lost_links >= plan.policy.max_attempts
     if tried or _went_back(plan, planned, part, seen):
@@ -257,6 +261,11 @@ def _went_back(plan: Plan, planned: PlannedHost, part: HostProgress, seen: Obser
     """Whether the journal says that this attempt was undone, or that it switched a host which is back at its origin."""
     state = _journaled(plan, part, seen)
     return state == "rolled_back" or (state == "switched" and seen.installed == planned.observed)
+
+
+def _went_back_unconfirmed(seen: Observation, attempt: int) -> bool:
+    """Whether the journal says last that the host went back by itself from what this attempt had switched it to."""
+    return seen.journal.split()[1:] == [str(attempt), "auto", "rolled_back"]
 
 
 def _broke_off(seen: Observation) -> bool:

@@ -286,7 +286,8 @@ class Progress:
         is_left = bool(part.on_the_way) and part.standing in _LEFT
         if part.standing in _UPGRADED | {Standing.AILING} or part.outcome is Outcome.FAILED or is_left:
             well = part.standing is not Standing.FAILED
-            return self._moved(fact.host, Standing.AILING, outcome=None, cause=fact.reason, well=well)
+            cause = fact.reason if well else part.cause  # why it failed is not forgotten
+            return self._moved(fact.host, Standing.AILING, outcome=None, cause=cause, well=well)
         return self._moved(fact.host, part.standing, recall=fact.reason)
 
     def _started(self, fact: ledger.Started, at: datetime) -> Progress:
@@ -320,7 +321,7 @@ class Progress:
         progress = self._but(session=session, baking=None)
         for name in tuple(self.group(Standing.IN_HAND)):
             progress = progress._moved(name, Standing.LOST)
-        for name in tuple(self.group(Standing.LEFT_OUT)):
+        for name in () if self.aborted else tuple(self.group(Standing.LEFT_OUT)):
             if self.hosts[name].outcome is not Outcome.ALREADY_CURRENT:
                 progress = progress._moved(name, Standing.FREE, outcome=None)._without_wave(name)
         for name in tuple(self.group(Standing.FAILED)):

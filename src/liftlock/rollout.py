@@ -160,7 +160,7 @@ def exit_code(plan: Plan, progress: Progress, last: Step) -> ExitCode:
     ends = {host.outcome for host in progress.hosts.values()}
     if ends & {Outcome.FAILED, Outcome.UNREACHABLE, Outcome.UNKNOWN, Outcome.UNREACHABLE_BEFORE}:
         return ExitCode.NEEDS_A_PERSON
-    if isinstance(last, Halt):
+    if isinstance(last, Halt) and not (progress.aborted and progress.wave is None):  # ended when all was through
         return ExitCode.STOPPED
     if any(host.outcome is Outcome.REFUSED and host.cause == "busy" for host in progress.hosts.values()):
         return ExitCode.LOCKED

@@ -119,7 +119,7 @@ def _drill(progress: Progress) -> str:
 
 
 def _over(progress: Progress) -> str:
-    back = progress.count(Standing.BROUGHT_BACK)
+    back = 0 if progress.aborted else progress.count(Standing.BROUGHT_BACK)
     hosts = "1 host that was well has" if back == 1 else f"{back} hosts that were well have"
     return f"{_OVER}{hosts} been brought back; plan again" if back else ""
 

@@ -31,7 +31,10 @@ def minute(number: int):
 def test_a_quiet_rollout_and_one_that_an_operator_ends_have_no_incident():
     through = [started("w1h0"), switched("w1h0"), ended("w1h0", Outcome.SUCCEEDED)]
     assert of(*through) == ()
-    assert of(*through, ledger.Aborted(reason="enough", by="ann"), ledger.Halted(reason="aborted: enough")) == ()
+    enough = [*through, ledger.Aborted(reason="enough", by="ann")]
+    assert of(*enough, ledger.Halted(reason="aborted: enough")) == ()
+    back = [started("w1h0", 2, Action.ROLL_BACK), ended("w1h0", Outcome.ROLLED_BACK, 2)]
+    assert of(*enough, ledger.Recalled(host="w1h0", reason="enough"), *back) == (), "an operator asked for it"
 
 
 def test_it_opens_when_the_rule_is_broken_and_is_over_when_nobody_is_left_on_a_bad_release():

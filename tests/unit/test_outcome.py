@@ -11,6 +11,7 @@ from liftlock.errors import AuthenticationError, HostKeyError, LinkLostError, Un
 from liftlock.ledger import Ailing, Ended, Switched, Voided
 from liftlock.model import Action, HostAnswer, HostResult, Observation, Outcome, Policy
 from liftlock.outcome import (
+    WENT_BACK,
     after_bake,
     after_error,
     after_look,
@@ -105,8 +106,8 @@ def test_a_host_whose_own_way_back_failed_is_rolled_back_once_more():
 
 
 def test_a_host_that_refuses_a_later_hop_was_attempted():
-    refused = answer(HostResult.REFUSED, MIDDLE, "not enough space")
-    fact = after_upgrade("w1h0", 1, NEW, refused, None, moved=True)
+    refused = answer(HostResult.REFUSED, None, "not enough space")
+    fact = after_upgrade("w1h0", 1, NEW, refused, None, moved_to=MIDDLE)
     assert isinstance(fact, Ended)
     assert (fact.outcome, fact.version, fact.cause) == (Outcome.FAILED, MIDDLE, "not enough space")
 
@@ -395,6 +396,15 @@ def test_a_host_that_went_back_by_itself_says_so(cause):
     assert isinstance(fact, Ended)
     assert fact.outcome is Outcome.ROLLED_BACK
     assert fact.cause == "not confirmed in time: it went back by itself"
+
+
+def test_a_host_that_went_back_by_itself_before_the_controller_came_to_confirm_says_so_too():
+    gone_back = replace(WELL_OLD, journal=f"{PLAN.id} 1 auto rolled_back")
+    fact = after_upgrade("w1h0", 1, NEW, answer(HostResult.SWITCHED), gone_back)
+    assert isinstance(fact, Ended)
+    assert (fact.outcome, fact.version, fact.cause) == (Outcome.ROLLED_BACK, OLD, WENT_BACK)
+    for seen in (replace(gone_back, healthy=False), replace(gone_back, journal=f"{PLAN.id} 2 auto rolled_back")):
+        assert isinstance(after_upgrade("w1h0", 1, NEW, answer(HostResult.SWITCHED), seen), Ailing)
 
 
 def test_a_rollback_that_meets_a_phase_at_work_is_unknown_and_looked_at():

@@ -97,6 +97,19 @@ def test_hosts_that_were_well_are_brought_back_and_others_have_failed():
     assert standings == [Standing.FAILED, Standing.BROUGHT_BACK, Standing.BROUGHT_BACK, Standing.FAILED]
 
 
+def test_why_a_host_failed_is_not_forgotten_when_an_operator_takes_it_back():
+    failed = [*UPGRADED, AILING, started("w1h0", 2, BACK), ended("w1h0", Outcome.FAILED, 2, cause="health: HTTP 500")]
+    assert fold(PLAN, opened(), *failed, RECALLED).host("w1h0").cause == "health: HTTP 500"
+    assert fold(PLAN, opened(), *SUCCEEDED, RECALLED).host("w1h0").cause == "a bug"
+
+
+def test_hosts_that_were_left_out_are_free_again_unless_the_plan_was_ended():
+    refused = [left_out("w1h1", Outcome.REFUSED)]
+    assert fold(PLAN, opened(), *refused, opened("s2")).host("w1h1").standing is Standing.FREE
+    over = fold(PLAN, opened(), *refused, ledger.Aborted(reason="a bug", by="ann"), opened("s2")).host("w1h1")
+    assert (over.standing, over.outcome) == (Standing.LEFT_OUT, Outcome.REFUSED)
+
+
 # ---- what facts do to the rollout
 
 

@@ -188,6 +188,13 @@ def test_a_rollout_that_another_terminal_ends_in_the_bake_starts_no_other_wave()
     assert rollout.progress.host("w1h0").outcome is Outcome.SUCCEEDED, "hosts in the bake are watched to its end"
 
 
+def test_a_rollout_that_is_ended_while_its_last_host_bakes_has_done_all_the_same():
+    rollout = Rollout(plan_of((1,), policy()))
+    rollout.once(lambda progress: progress.baking is not None, ABORTED)
+    last, code = rollout.run(patient=True)
+    assert (last, code) == (Halt("aborted: the wrong release"), ExitCode.DONE), "as the next run of it says, too"
+
+
 def test_a_patient_rollout_that_waits_for_its_window_ends_when_it_is_ended():
     plan = plan_of((1,), policy())
     later = replace(plan.hosts[0].window, start=START + timedelta(hours=3))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import select
 import socket
 import threading
@@ -198,8 +199,9 @@ _CAUSES = {
 
 def mapped(error: Exception, host: Host) -> UnreachableError | AuthenticationError:
     """The host error for what paramiko or the network raised while connecting: nothing was touched yet."""
-    detail = f"{host.address}:{host.port}: {error}"
     number = _errno(error)
+    words = os.strerror(number) if number and isinstance(error, NoValidConnectionsError) else str(error)
+    detail = f"{host.address}:{host.port}: {words}"
     if isinstance(error, socket.gaierror):
         return UnreachableError("name not found", detail)
     silent = isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError)  # the banner's is inside

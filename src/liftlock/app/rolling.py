@@ -149,7 +149,8 @@ def roll_back(
     """End the plan and bring its upgraded hosts, or the named ones, back to the release they came from.
 
     Hosts of which nobody knows are looked at first. Nothing starts under the plan any more, also when
-    none of its hosts was upgraded. Raises RefusedError when a host was brought to another release since.
+    none of its hosts was upgraded; of the named ones, those that are back already stay so. Raises RefusedError when a
+    host was brought to another release since.
     """
     from liftlock.app.telling import with_news
 
@@ -158,9 +159,10 @@ def roll_back(
     with workspace.held(plan) as lease, workspace.ledger(lease=lease) as ledger:
         progress = Progress.of(plan).with_entries(ledger.entries(plan.id))
         upgraded = {name for name in progress.hosts if _may_be_upgraded(progress, name)}
-        if not_there := [name for name in names if name not in upgraded]:
+        back_already = {name for name, part in progress.hosts.items() if part.outcome is Outcome.ROLLED_BACK}
+        if not_there := [name for name in names if name not in upgraded | back_already]:
             raise InputError(f"not upgraded by plan {plan.id[:8]}: {', '.join(not_there)}")
-        back = sorted(names or upgraded)
+        back = sorted(upgraded.intersection(names) if names else upgraded)
         if moved_on := _moved_on(plan, ledger, back):
             raise RefusedError(f"{', '.join(moved_on)} by now: roll back what brought them there first")
         engine = _engine(workspace, plan, ledger, watcher)

@@ -55,6 +55,8 @@ def declared(*positional: str, **help_texts: str) -> Callable[[Body], Body]:
             except OSError as error:
                 _fail(LiftlockError(f"{error.filename or 'this machine'}: {error.strerror}"), as_json=False)
             except KeyboardInterrupt:
+                if arguments.get("json", False):
+                    print_error("interrupted", ExitCode.INTERRUPTED)
                 raise Exit("liftlock: interrupted", code=ExitCode.INTERRUPTED) from None
             else:
                 if code:

@@ -20,7 +20,7 @@ PATH=$PATH:/usr/sbin:/sbin
 newline='
 '
 state=$LL_BASE/.liftlock log=/dev/null program=${1-}
-problem='' tools='' installed='' running='' asked='' touched='' part='' to=$LL_TO from='' saved='' answer='' journaled=''
+problem='' tools='' installed='' running='' touched='' part='' to=$LL_TO from='' saved='' answer='' journaled=''
 
 say() { # say <key> <value>: one frame; control bytes and length are no way out of it
     value=$2
@@ -31,7 +31,7 @@ say() { # say <key> <value>: one frame; control bytes and length are no way out 
 
 finish() { # finish <result> [cause] [detail]: answer and end
     say result "$1" && say cause "${2-}" && say detail "${3-}"
-    if [ -n "$asked" ]; then say version "$running"; else say version "$installed"; fi
+    say version "$running" # what answered last; nobody knows what runs where nobody asked
     [ ! -s "$log" ] || tell_log
     say end 1
     exit 0

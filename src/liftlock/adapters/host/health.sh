@@ -24,7 +24,6 @@ read_answer() { # prints status, version and the first of the body, a line each;
 }
 
 ask() { # ask <seconds> <expected version, empty for any>: one request; sets running, and problem when it is not well
-    asked=1
     answer=$({ ask_product "$1" </dev/null 9>&- | read_answer; } 2>/dev/null)
     code=${answer%%"$newline"*} && answer=${answer#*"$newline"}
     running=${answer%%"$newline"*} && answer=${answer#*"$newline"} && answer=${answer%"$newline".}

@@ -66,7 +66,9 @@ switch() {
         finish rolled_back "$cause" "$detail"
     fi
     journal failed
-    finish failed "$cause" "the way back: $problem | $detail"
+    undone=$problem
+    method_installed || installed=$problem
+    finish failed "$cause" "the way back: $undone; current is ${installed:-nothing} | $detail"
 }
 
 roll_back() {
