@@ -181,7 +181,7 @@ class Attempts:
             answer = self._way_to(name).roll_back(self.hosts[name], origin, ticket)
         except HostError as error:
             return outcome.after_error(name, ticket.attempt, error, touched=True)
-        return outcome.after_roll_back(name, ticket.attempt, origin, answer, why)
+        return outcome.after_roll_back(name, ticket.attempt, origin, answer, why, well=part.well)
 
     def look_until_known(self, progress: Progress, name: str) -> Fact | None:
         """Look at a lost host until it tells what happened; None when interrupted.

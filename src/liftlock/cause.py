@@ -91,6 +91,10 @@ _SUGGESTIONS = tuple(
             "put the link `current` right on the host: it must lead to a folder in releases/",
         ),
         (
+            r"did not come through|cut off before its end|found without|is installed, expected",
+            "look what the host runs, bring it to a release that is well, then run it again: it looks first",
+        ),
+        (
             r"not confirmed in time",
             "nobody came through to the host in time: see whether the release cut off its ssh access or its network",
         ),

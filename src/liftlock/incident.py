@@ -72,6 +72,8 @@ def _standstill(entry: Entry, progress: Progress) -> str:
 def _after(incident: Incident, entry: Entry, plan: Plan, progress: Progress) -> Incident:
     if isinstance(entry.fact, Acknowledged) and incident.acknowledged_at is None:
         return replace(incident, acknowledged_at=entry.at, by=entry.fact.by)
+    if incident.recovered_at and progress.aborted and not _needs_a_person(progress):
+        return incident  # an operator who takes hosts back later makes it last no longer
     if not _is_good(plan, progress):
         return replace(incident, recovered_at=None)
     return incident if incident.recovered_at else replace(incident, recovered_at=entry.at)
@@ -80,6 +82,8 @@ def _after(incident: Incident, entry: Entry, plan: Plan, progress: Progress) -> 
 def _is_good(plan: Plan, progress: Progress) -> bool:
     if any(progress.count(standing) for standing in _UNSETTLED):
         return False
-    if any(progress.hosts[name].outcome in _NOT_GOOD for name in progress.group(Standing.FAILED)):
-        return False
-    return not to_roll_back(plan, progress)
+    return not _needs_a_person(progress) and not to_roll_back(plan, progress)
+
+
+def _needs_a_person(progress: Progress) -> bool:
+    return any(progress.hosts[name].outcome in _NOT_GOOD for name in progress.group(Standing.FAILED))

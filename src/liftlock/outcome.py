@@ -37,6 +37,7 @@ BUSY = "busy"
 UNCONFIRMED = "could not be confirmed"
 CUT_OFF = "the switch was cut off before its end"
 UNLOCKED = "the switch was ended by an unlock"
+NOT_BACK = "rollback did not come through"
 WENT_BACK = "not confirmed in time: it went back by itself"
 _ENDS = {
     HostResult.ROLLED_BACK: Outcome.ROLLED_BACK,
@@ -89,16 +90,19 @@ def not_settled(host: str, attempt: int, version: str, cause: str) -> Ended:
     return Ended(host=host, attempt=attempt, outcome=Outcome.FAILED, version=version, cause=cause)
 
 
-def after_roll_back(host: str, attempt: int, wanted: str, answer: HostAnswer, why: str) -> Ended:
-    """The fact that a rollback's answer proves; `why` it was tried is its cause unless the host names another.
+def after_roll_back(host: str, attempt: int, wanted: str, answer: HostAnswer, why: str, *, well: bool = False) -> Ended:
+    """The fact that a rollback's answer proves; `why` it was tried is its cause.
 
+    A host that was `well`, and is not any more, has failed of what its way back failed of.
     Where another phase is at work, perhaps the host's own way back, nobody knows yet how that ends.
     """
     if answer.result is HostResult.REFUSED and answer.cause == BUSY:
         return replace(_ended(host, attempt, Outcome.UNKNOWN, answer), version=None, cause=why)
     back = answer.result in {HostResult.SWITCHED, HostResult.ALREADY_CURRENT} and answer.version == wanted
     ended = _ended(host, attempt, Outcome.ROLLED_BACK if back else Outcome.FAILED, answer)
-    return replace(ended, cause=answer.cause or why)
+    if back or not answer.cause or (why and not well):
+        return replace(ended, cause=why, detail=_way_back(answer.cause, answer.detail))
+    return ended
 
 
 def after_error(host: str, attempt: int, error: HostError, *, touched: bool) -> Ended:
@@ -254,7 +258,14 @@ def _after_lost_rollback(host: str, part: HostProgress, policy: Policy, seen: Ob
         return _found(host, part, Outcome.ROLLED_BACK, seen, part.cause)
     if seen.installed is not None and part.ways_back < 2 * policy.max_attempts:
         return _ailing(host, part, seen, part.cause or "rollback interrupted")
-    return _found(host, part, Outcome.FAILED, seen, "rollback did not come through")
+    found = _found(host, part, Outcome.FAILED, seen, NOT_BACK)
+    is_sick = part.cause and not part.well
+    return replace(found, cause=part.cause, detail=_way_back(NOT_BACK, seen.detail)) if is_sick else found
+
+
+def _way_back(cause: str, detail: str) -> str:
+    """What became of the way back, beside the cause for which it was taken."""
+    return " | ".join(part for part in (f"the way back: {cause}" if cause else "", detail) if part)
 
 
 def _went_back(plan: Plan, planned: PlannedHost, part: HostProgress, seen: Observation) -> bool:
@@ -307,7 +318,7 @@ def _found(host: str, part: HostProgress, outcome: Outcome, seen: Observation, c
         host=host,
         attempt=part.attempt,
         outcome=outcome,
-        version=seen.running or seen.installed,
+        version=seen.running,
         cause=cause,
         detail=seen.detail,
     )

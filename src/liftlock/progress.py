@@ -287,8 +287,8 @@ class Progress:
         if part.standing in _UPGRADED | {Standing.AILING} or part.outcome is Outcome.FAILED or is_left:
             well = part.standing is not Standing.FAILED
             cause = fact.reason if well else part.cause  # why it failed is not forgotten
-            return self._moved(fact.host, Standing.AILING, outcome=None, cause=cause, well=well)
-        return self._moved(fact.host, part.standing, recall=fact.reason)
+            return self._moved(fact.host, Standing.AILING, outcome=None, cause=cause, well=well, ways_back=0)
+        return self._moved(fact.host, part.standing, recall=fact.reason, ways_back=0)
 
     def _started(self, fact: ledger.Started, at: datetime) -> Progress:
         before = self.host(fact.host)

@@ -43,6 +43,18 @@ def test_it_opens_when_the_rule_is_broken_and_is_over_when_nobody_is_left_on_a_b
     assert one.left_to_acknowledge(minute(99)) == timedelta(minutes=28)
 
 
+def test_an_operator_who_takes_hosts_back_later_makes_it_last_no_longer():
+    halted = [started("w1h1"), switched("w1h1"), started("w1h0"), ended("w1h0", Outcome.ROLLED_BACK, cause="x")]
+    (before,) = of(*halted, ended("w1h1", Outcome.SUCCEEDED), ledger.Halted(reason=BUDGET), ACK)
+    later = [ledger.Aborted(reason="enough", by="ann"), ledger.Recalled(host="w1h1", reason="enough")]
+    back = [started("w1h1", 2, Action.ROLL_BACK), ended("w1h1", Outcome.ROLLED_BACK, 2)]
+    told = (*halted, ended("w1h1", Outcome.SUCCEEDED), ledger.Halted(reason=BUDGET), ACK, *later, *back)
+    assert before.recovered_at is not None
+    assert of(*told) == (before,)
+    (stuck,) = of(*told[:-1], ended("w1h1", Outcome.FAILED, 2, cause="restart: exit 1"))
+    assert stuck.recovered_at is None, "this one needs a person"
+
+
 def test_a_host_that_needs_a_person_keeps_it_open():
     (one,) = of(started("w1h0"), ended("w1h0", Outcome.FAILED, cause="x"), ledger.Halted(reason=BUDGET))
     assert (one.acknowledged_at, one.recovered_at) == (None, None)

@@ -124,9 +124,15 @@ def test_a_host_is_back_only_when_it_says_so_on_the_release_it_came_from(result,
     assert (fact.attempt, fact.cause, fact.seconds) == (2, "health: HTTP 500", 4.5)
 
 
-def test_what_the_host_says_about_a_rollback_goes_before_why_it_was_sent_back():
-    fact = after_roll_back("w1h0", 2, OLD, answer(HostResult.FAILED, None, "restart: exit 1"), "health: HTTP 500")
-    assert (fact.outcome, fact.cause) == (Outcome.FAILED, "restart: exit 1")
+def test_why_a_sick_host_was_sent_back_stays_its_cause_and_the_way_back_is_told_beside_it():
+    stuck = answer(HostResult.FAILED, None, "restart: exit 1")
+    fact = after_roll_back("w1h0", 2, OLD, stuck, "health: HTTP 500")
+    assert (fact.outcome, fact.cause) == (Outcome.FAILED, "health: HTTP 500")
+    assert fact.detail == "the way back: restart: exit 1 | three lines"
+    of_the_well = after_roll_back("w1h0", 2, OLD, stuck, "the customer asked", well=True)
+    assert (of_the_well.outcome, of_the_well.cause) == (Outcome.FAILED, "restart: exit 1")
+    back = after_roll_back("w1h0", 2, OLD, answer(HostResult.SWITCHED, OLD), "the customer asked", well=True)
+    assert (back.outcome, back.cause) == (Outcome.ROLLED_BACK, "the customer asked")
 
 
 # ---- after an error

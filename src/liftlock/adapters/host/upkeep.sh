@@ -70,7 +70,7 @@ end_holder() { # sets held
             sleep 0.5
         done
     done
-    refuse 'still held' "$held"
+    refuse 'still held' "$holder"
 }
 
 list_tree() { # list_tree <process>: it and all that it has started and that still belongs to it, as number:start
