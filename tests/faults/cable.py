@@ -13,13 +13,15 @@ from faults.controllers import Controllers
 from faults.fault_fleet import FaultFleet, environment
 from liftlock.demo.sshd import LoopbackFleet, find_sshd
 
-HERE = "10.199.77.1"
+NET = f"10.199.{os.getpid() % 250}"
+"""Another one for each run of the tests: they share the machine's routes."""
+HERE = f"{NET}.1"
 
 
 class Cable:
     """A pair of interfaces: one here, one in the host's namespace."""
 
-    there = "10.199.77.2"
+    there = f"{NET}.2"
 
     def __init__(self) -> None:
         self.space = f"ll{os.getpid()}"
@@ -55,7 +57,7 @@ class RoutedCable(Cable):
     At either end such a route would tell the sender at once.
     """
 
-    there = "10.199.77.6"
+    there = f"{NET}.6"
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,15 +70,15 @@ class RoutedCable(Cable):
         _ip(f"link add {self.near} type veth peer name near netns {self.router}")
         _ip(f"-n {self.router} link add far type veth peer name {self.far} netns {self.space}")
         _ip(f"addr add {HERE}/30 dev {self.near}")
-        _ip(f"-n {self.router} addr add 10.199.77.2/30 dev near")
-        _ip(f"-n {self.router} addr add 10.199.77.5/30 dev far")
+        _ip(f"-n {self.router} addr add {NET}.2/30 dev near")
+        _ip(f"-n {self.router} addr add {NET}.5/30 dev far")
         _ip(f"-n {self.space} addr add {self.there}/30 dev {self.far}")
         _ip(f"link set {self.near} up")
         _ip(f"-n {self.router} link set near up")
         _ip(f"-n {self.router} link set far up")
         _ip(f"-n {self.space} link set {self.far} up")
-        _ip(f"route add 10.199.77.4/30 via 10.199.77.2 dev {self.near}")
-        _ip(f"-n {self.space} route add default via 10.199.77.5")
+        _ip(f"route add {NET}.4/30 via {NET}.2 dev {self.near}")
+        _ip(f"-n {self.space} route add default via {NET}.5")
         _ip(f"netns exec {self.router} sh -c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
 
     def swallow(self, way: str) -> None:

@@ -118,7 +118,7 @@ def at_the_start(one: Try, workspaces: Sequence[Path]) -> Iterator[Race]:
 
 def test_the_owner_of_the_claim_switches_the_host_and_outdated_controllers_change_nothing(quay: FaultFleet) -> None:
     """One record: the seven that lost the claim go to the host all the same, with claims from before."""
-    rounds, seen = often(2, 250), Counter[str]()
+    rounds, seen = often(2, 300), Counter[str]()
     with quay.new_try() as one, watching(quay.bases.values()) as watcher:
         with at_the_start(one, [one.workspace] * CONTROLLERS) as race:
             for _ in range(rounds):
@@ -152,7 +152,7 @@ def test_with_a_record_each_one_controller_switches_the_host_and_every_stale_fen
     quay: FaultFleet,
 ) -> None:
     """Restored backups, say: each has a claim of its own, and the host alone can tell who may."""
-    rounds, seen, stale = often(2, 250), Counter[str](), 0
+    rounds, seen, stale = often(2, 200), Counter[str](), 0
     with quay.new_try() as one, watching(quay.bases.values()) as watcher:
         workspaces = [one.elsewhere(f"record-{number}").workspace for number in range(CONTROLLERS)]
         with at_the_start(one, workspaces) as race:
