@@ -129,7 +129,7 @@ def test_while_the_host_goes_back_a_confirmation_is_told_that_it_is_busy(box: Bo
     box.run("upgrade", LL_CONFIRM_WITHIN="1", LL_RESTART=slow)
     until(lambda: box.current == f"releases/{OLD}")
     values = box.run("confirm").values
-    assert (values["busy"], values["installed"], values["journal"]) == ("1", OLD, "3f2a 1 auto begin")
+    assert (values["busy"], values["installed"], values["journal"]) == ("1", OLD, "3f2a 1 auto begin 1.6.0 1.5.0")
     busy = box.run("upgrade", LL_ATTEMPT="2").values
     assert busy["detail"].startswith("auto of plan 3f2a, attempt 1, since 20")
     (box.base / "go").touch()

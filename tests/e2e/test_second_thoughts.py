@@ -52,6 +52,20 @@ def test_after_leaving_at_once_rollback_brings_the_unknown_host_back(make_harbou
     assert harbour.versions() == {"np-1": "1.4.0"}
 
 
+def test_a_rollback_of_some_hosts_can_be_said_again_and_is_no_incident(make_harbour: MakeHarbour) -> None:
+    harbour = make_harbour("np-1", "hx-1")
+    plan = harbour.plan()
+    harbour.liftlock("rollout", plan, *WAIVED)
+    for _ in range(2):
+        back = harbour.ask("rollback", plan, "--hosts", "np-1", "--reason", "a leak")
+        assert back.outcomes == {"np-1": "rolled_back", "hx-1": "succeeded"}
+    assert harbour.ask("rollback", plan, "--hosts", "hx-1,np-1", "--reason", "a leak").code == 0
+    assert harbour.versions() == harbour.all_on("1.4.0")
+    assert harbour.journal("np-1").count("roll_back begin") == 1
+    assert harbour.ask("incident", plan).told["incidents"] == []
+    assert "not upgraded" in harbour.liftlock("rollback", plan, "--hosts", "lh-1", "--reason", "x", code=2).stderr
+
+
 def test_rollback_ends_a_plan_that_never_started(make_harbour: MakeHarbour) -> None:
     harbour = make_harbour("np-1")
     plan = harbour.plan()
