@@ -29,7 +29,7 @@ bench: .venv/ready-dev
 faults: .venv/ready-dev
 	@scripts/need sshd postgresql strace faketime ip
 	@rm -f $(SEEN)
-	LIFTLOCK_FAULT_ROUNDS=$${LIFTLOCK_FAULT_ROUNDS:-2} LIFTLOCK_FAULT_RESULTS=$(SEEN) $(BIN)/pytest tests/faults
+	LIFTLOCK_FAULT_ROUNDS=$${LIFTLOCK_FAULT_ROUNDS:-2} LIFTLOCK_FAULT_RESULTS=$(SEEN) $(BIN)/pytest --numprocesses 2 --dist loadfile tests/faults
 	$(BIN)/python tests/faults/reliability.py $(SEEN) docs/reliability.md
 
 clean:
