@@ -82,6 +82,15 @@ def test_wrong_references_are_named_together_with_their_places() -> None:
     ]
 
 
+def test_one_machine_is_not_taken_for_two() -> None:
+    third = FLEET + '  - {name: hx-3, customer: huaxin, address: "fe80::1", port: 2222}\n'
+    (told,) = problems(third)
+    assert "hosts[2].address: address, port and base are those of `hx-2`: one host, twice" in told
+    for more in ("base: /srv/y", "products: [quay]"):
+        assert len(read_fleet(third.replace("port: 2222}", f"port: 2222, {more}}}"), "demo.yaml").hosts) == 3
+    assert len(read_fleet(third.replace("port: 2222}", "port: 2223}"), "demo.yaml").hosts) == 3
+
+
 @pytest.mark.parametrize(
     ("old", "new", "wanted"),
     [

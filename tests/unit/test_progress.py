@@ -103,6 +103,12 @@ def test_why_a_host_failed_is_not_forgotten_when_an_operator_takes_it_back():
     assert fold(PLAN, opened(), *SUCCEEDED, RECALLED).host("w1h0").cause == "a bug"
 
 
+def test_a_way_back_that_was_given_up_is_tried_anew_at_an_operators_word():
+    lost = [*SUCCEEDED, RECALLED, *[started("w1h0", attempt, BACK) for attempt in range(2, 6)]]
+    assert fold(PLAN, opened(), *lost).host("w1h0").ways_back == 4
+    assert fold(PLAN, opened(), *lost, opened("s2"), RECALLED).host("w1h0").ways_back == 0
+
+
 def test_hosts_that_were_left_out_are_free_again_unless_the_plan_was_ended():
     refused = [left_out("w1h1", Outcome.REFUSED)]
     assert fold(PLAN, opened(), *refused, opened("s2")).host("w1h1").standing is Standing.FREE
