@@ -182,15 +182,15 @@ class MemoryTransport(Moments):
     def _stale(self, world: MemoryHost, ticket: Ticket) -> HostAnswer | None:
         """The refusal of a controller that a later one has outdated; the host keeps the newest fence."""
         if ticket.fence < world.fence:
-            return HostAnswer(HostResult.REFUSED, world.version, "stale fence")
+            return HostAnswer(HostResult.REFUSED, None, "stale fence")
         world.fence = ticket.fence
         return None
 
     def _switch(self, world: MemoryHost, from_version: str, wanted: str, ticket: Ticket) -> HostAnswer:
         if world.version == wanted:
-            return HostAnswer(HostResult.ALREADY_CURRENT, wanted)
+            return HostAnswer(HostResult.ALREADY_CURRENT, wanted, installed=wanted)
         if world.version != from_version:
-            return HostAnswer(HostResult.REFUSED, world.version, "another version is installed")
+            return HostAnswer(HostResult.REFUSED, None, "another version is installed", installed=world.version)
         drop = world.drops.pop(0) if world.drops else ""
         if drop == "before":
             raise LinkLostError("connection lost")

@@ -111,7 +111,7 @@ class Attempts:
         """Whether the host has done nothing because it stands further on its path than the hop begins."""
         hops = self._planned[name].hops
         ahead = {later.to_version for later in hops[hops.index(hop) :]}
-        return answer.result in {HostResult.ALREADY_CURRENT, HostResult.REFUSED} and answer.version in ahead
+        return answer.result in {HostResult.ALREADY_CURRENT, HostResult.REFUSED} and answer.installed in ahead
 
     def _ensure_not_ours(self, name: str) -> None:
         """Raises LinkLostError when an attempt of this plan has moved the host since: another look tells what it is."""

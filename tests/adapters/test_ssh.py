@@ -83,7 +83,8 @@ def test_a_host_is_upgraded_observed_and_rolled_back(make_fleet: MakeFleet, tmp_
     assert (other.result, other.cause) == (HostResult.REFUSED, "another version is installed")
     elsewhere = SshTransport(PRODUCT, fleet.settings(), lambda: NOW, ways={"host-1": {"1.0", "1.5"}})
     kept = elsewhere.roll_back(host, "1.0", ticket(4))
-    assert (kept.result, kept.version, kept.cause) == (HostResult.REFUSED, "2.0", "another version is installed")
+    assert (kept.result, kept.installed, kept.cause) == (HostResult.REFUSED, "2.0", "another version is installed")
+    assert kept.version is None, "nobody asked what runs"
     back = transport.roll_back(host, "1.0", ticket(4))
     assert (back.result, back.version) == (HostResult.SWITCHED, "1.0")
     assert transport.probe(host).running == "1.0"

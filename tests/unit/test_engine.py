@@ -539,7 +539,7 @@ def test_a_host_that_goes_back_from_a_later_hop_was_attempted_and_stands_on_the_
 @pytest.mark.parametrize("drops", [[], ["after"]], ids=["in one attempt", "taken up after a lost link"])
 def test_a_host_that_refuses_a_later_hop_was_attempted_and_needs_a_person(drops):
     rollout = Rollout(long_plan(), w1h0=MemoryHost(OLD, drops=drops))
-    refused = HostAnswer(HostResult.REFUSED, MIDDLE, "not enough space")
+    refused = HostAnswer(HostResult.REFUSED, None, "not enough space", installed=MIDDLE)
     as_it_is = rollout.hosts.upgrade
 
     def upgrade(host: Host, there: str, release: Release, ticket: Ticket) -> HostAnswer:

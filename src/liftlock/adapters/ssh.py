@@ -99,8 +99,9 @@ class SshTransport:
             result = HostResult(told.get("result", ""))
         except ValueError as error:
             raise LinkLostError("answer not understood", str(error)) from error
-        version = told.get("version") or None
-        return HostAnswer(result, version, told.get("cause", ""), told.get("detail", ""), seconds, output)
+        cause, detail = told.get("cause", ""), told.get("detail", "")
+        version, installed = told.get("version") or None, told.get("installed") or None
+        return HostAnswer(result, version, cause, detail, seconds, output, installed)
 
     def _run_phase(
         self, phase: str, host: Host, settings: Mapping[str, str], artifact: Path | None

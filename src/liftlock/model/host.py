@@ -49,7 +49,10 @@ class HostResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HostAnswer:
-    """The host program's account of one phase: result, version that runs now, why, how long, full output."""
+    """The host program's account of one phase: result, version that answered last, why, how long, full output.
+
+    `version` is None where nothing answered, or nobody asked; `installed` is what the phase found installed.
+    """
 
     result: HostResult
     version: str | None
@@ -57,6 +60,7 @@ class HostAnswer:
     detail: str = ""
     seconds: float = 0.0
     output: str = ""
+    installed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,8 @@ say() { # say <key> <value>: one frame; control bytes and length are no way out 
 
 finish() { # finish <result> [cause] [detail]: answer and end
     say result "$1" && say cause "${2-}" && say detail "${3-}"
-    say version "$running" # what answered last; nobody knows what runs where nobody asked
+    say installed "$installed" # as this phase found it
+    say version "$running"     # what answered last; nobody knows what runs where nobody asked
     [ ! -s "$log" ] || tell_log
     say end 1
     exit 0
