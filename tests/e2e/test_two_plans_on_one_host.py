@@ -60,7 +60,8 @@ def test_a_host_that_somebody_moved_on_in_the_bake_is_left_there_and_needs_a_per
     told, _ = rollout.communicate(timeout=PATIENCE)
     (host,) = json.loads(told)["hosts"]
     assert (rollout.returncode, host["outcome"]) == (5, "failed"), host
-    assert host["cause"] == "another version is installed"
+    assert host["cause"] == "1.5.9 is installed, expected 1.5.0"
+    assert host["detail"].startswith("the way back: another version is installed | 1.5.9 instead of ")
     assert harbour.seen("np-1").link == "releases/1.5.9"
     assert "roll_back" not in harbour.journal("np-1")
     (entry,) = harbour.ask("status", "--plan", plan).told["plans"]

@@ -53,11 +53,15 @@ class Racer:
         self._hosts = machines(self.workspace, self.plan)
         self._way = self.workspace.transport(catalogue.product, plan=self.plan)
         self._fences: dict[str, list[int]] = defaultdict(list)
+        self._outdated: dict[str, list[int]] = defaultdict(list)
         self._recorder = Recorder(self.plan, self.store, self.workspace.clock, self._remember)
 
     def _remember(self, entry: Entry, progress: Progress) -> None:
         if isinstance(entry.fact, Started):
-            self._fences[entry.fact.host].append(progress.host(entry.fact.host).fence)
+            fences = self._fences[entry.fact.host]
+            if entry.fact.action is Action.ROLL_BACK:
+                self._outdated[entry.fact.host] = [*fences]
+            fences.append(progress.host(entry.fact.host).fence)
 
     def race(self, attempt: int) -> dict[str, Visit]:
         """Claim that attempt of every host in any order, then upgrade them all at once, each with its claim's fence.
@@ -67,8 +71,9 @@ class Racer:
         """
         self._recorder.catch_up()
         names = random.sample(sorted(self._hosts), len(self._hosts))
-        # The newest fence holds until a new owner has come to the host; those before it have been refused ever since.
-        outdated = {name: random.choice(self._fences[name][:-1] or [0]) for name in names}
+        # Of the last rollback the fence holds until a new owner has come; those before it are refused ever since. Who
+        # is late has read that owner's claim, too.
+        outdated = {name: random.choice(self._outdated[name] or [0]) for name in names}
         self.visits = {name: self._claim(name, attempt, outdated[name]) for name in names}
         return self.again()
 
