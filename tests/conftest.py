@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from liftlock.demo.sshd import LoopbackFleet
+
+# What a script starts in the background ignores Ctrl-C, and so would the processes that tests interrupt.
+if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
