@@ -152,7 +152,9 @@ def normalised(cause: str, host: str = "", customer: str = "") -> str:
 
 
 def _without(cause: str, name: str, instead: str) -> str:
-    return re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", instead, cause) if name else cause
+    if not name or name not in cause:  # so it is with most: an expression of its own for each host is dear
+        return cause
+    return re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", instead, cause)
 
 
 def suggestion(cause: str) -> str:

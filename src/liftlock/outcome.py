@@ -100,9 +100,7 @@ def after_roll_back(host: str, attempt: int, wanted: str, answer: HostAnswer, wh
         return replace(_ended(host, attempt, Outcome.UNKNOWN, answer), version=None, cause=why)
     back = answer.result in {HostResult.SWITCHED, HostResult.ALREADY_CURRENT} and answer.version == wanted
     ended = _ended(host, attempt, Outcome.ROLLED_BACK if back else Outcome.FAILED, answer)
-    if back or not answer.cause or (why and not well):
-        return replace(ended, cause=why, detail=_way_back(answer.cause, answer.detail))
-    return ended
+    return _sent_back(ended, why, well=well and not back)
 
 
 def after_error(host: str, attempt: int, error: HostError, *, touched: bool) -> Ended:
@@ -129,8 +127,8 @@ def after_look(
     wanted = planned.hops[-1].to_version
     if part.action is Action.ROLL_BACK:
         return _after_lost_rollback(planned.name, part, plan.policy, seen)
-    if seen.installed and seen.installed in hooked and runs(seen, seen.installed) and _broke_off(seen):
-        return _ailing(planned.name, part, seen, UNLOCKED if " unlock " in seen.journal else CUT_OFF)
+    if seen.installed and seen.installed in hooked and runs(seen, seen.installed) and (broken := _broken_off(seen)):
+        return _ailing(planned.name, part, seen, broken)
     if runs(seen, wanted):
         return Switched(host=planned.name, attempt=part.attempt, version=wanted)
     if seen.installed == wanted:
@@ -258,14 +256,15 @@ def _after_lost_rollback(host: str, part: HostProgress, policy: Policy, seen: Ob
         return _found(host, part, Outcome.ROLLED_BACK, seen, part.cause)
     if seen.installed is not None and part.ways_back < 2 * policy.max_attempts:
         return _ailing(host, part, seen, part.cause or "rollback interrupted")
-    found = _found(host, part, Outcome.FAILED, seen, NOT_BACK)
-    is_sick = part.cause and not part.well
-    return replace(found, cause=part.cause, detail=_way_back(NOT_BACK, seen.detail)) if is_sick else found
+    return _sent_back(_found(host, part, Outcome.FAILED, seen, NOT_BACK), part.cause, well=part.well)
 
 
-def _way_back(cause: str, detail: str) -> str:
-    """What became of the way back, beside the cause for which it was taken."""
-    return " | ".join(part for part in (f"the way back: {cause}" if cause else "", detail) if part)
+def _sent_back(ended: Ended, why: str, *, well: bool) -> Ended:
+    """The end of a way back, with `why` it was taken as its cause; of a host that was `well`, what it failed of."""
+    if ended.cause and (well or not why):
+        return ended
+    became = f"the way back: {ended.cause}" if ended.cause else ""
+    return replace(ended, cause=why, detail=" | ".join(part for part in (became, ended.detail) if part))
 
 
 def _went_back(plan: Plan, planned: PlannedHost, part: HostProgress, seen: Observation) -> bool:
@@ -279,14 +278,14 @@ def _went_back_unconfirmed(seen: Observation, attempt: int) -> bool:
     return seen.journal.split()[1:] == [str(attempt), "auto", "rolled_back"]
 
 
-def _broke_off(seen: Observation) -> bool:
-    """Whether the switch to what is installed began and never came to an end, or an operator ended the last phase."""
+def _broken_off(seen: Observation) -> str:
+    """How the switch to what is installed was kept from its end, by the journal's last line; empty when it was not."""
     match seen.journal.split():
-        case [_, _, "upgrade" | "switch", "begin", *versions]:
-            return versions[1:] in ([], [seen.installed])
+        case [_, _, "upgrade" | "switch", "begin", *versions] if versions[1:] in ([], [seen.installed]):
+            return CUT_OFF
         case [_, _, "unlock", _]:
-            return True
-    return False
+            return UNLOCKED
+    return ""
 
 
 def _journaled(plan: Plan, part: HostProgress, seen: Observation) -> str:

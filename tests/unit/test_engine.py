@@ -144,6 +144,14 @@ def policy(**changes: object) -> Policy:
     )
 
 
+def begun_by_one_that_went_away(plan: Plan, **world: MemoryHost) -> Rollout:
+    """A rollout whose last controller went away once it had begun with w1h0."""
+    rollout = Rollout(plan, **world)
+    rollout.record.append(plan.id, ledger.Opened(session="s0", controller="gone"), START)
+    rollout.record.append(plan.id, started("w1h0", session="s0"), START)
+    return rollout
+
+
 def held(event: Event) -> None:
     assert event.wait(PATIENCE), "nobody came"
 
@@ -326,9 +334,7 @@ def test_a_claim_by_one_who_did_not_know_that_we_took_over_is_looked_into_and_th
 def test_a_switch_that_came_after_the_look_is_the_plans_own_and_is_baked_and_brought_back(plan_breaks, there):
     """The program of a controller that is gone starts when the next one has already found the host untouched."""
     plan = plan_of((1, 1), policy(rollback=RollbackScope.ALL))
-    rollout = Rollout(plan, w2h0=MemoryHost(OLD, breaks=plan_breaks))
-    rollout.record.append(plan.id, ledger.Opened(session="s0", controller="gone"), START)
-    rollout.record.append(plan.id, started("w1h0", session="s0"), START)
+    rollout = begun_by_one_that_went_away(plan, w2h0=MemoryHost(OLD, breaks=plan_breaks))
 
     def switch_late(name: str, action: Action, *_: object) -> None:
         if (name, action) == ("w1h0", Action.UPGRADE):
@@ -343,9 +349,7 @@ def test_a_switch_that_came_after_the_look_is_the_plans_own_and_is_baked_and_bro
 
 
 def test_a_switch_over_several_hops_that_came_after_the_look_is_no_other_version():
-    rollout = Rollout(long_plan())
-    rollout.record.append(rollout.plan.id, ledger.Opened(session="s0", controller="gone"), START)
-    rollout.record.append(rollout.plan.id, started("w1h0", session="s0"), START)
+    rollout = begun_by_one_that_went_away(long_plan())
 
     def switch_late(name: str, *_: object) -> None:
         host = rollout.world[name]
@@ -357,18 +361,14 @@ def test_a_switch_over_several_hops_that_came_after_the_look_is_no_other_version
 
 
 def test_a_host_that_somebody_else_upgraded_between_two_attempts_is_already_current():
-    rollout = Rollout(plan_of((1,)))
-    rollout.record.append(rollout.plan.id, ledger.Opened(session="s0", controller="gone"), START)
-    rollout.record.append(rollout.plan.id, started("w1h0", session="s0"), START)
+    rollout = begun_by_one_that_went_away(plan_of((1,)))
     rollout.hosts.touching = lambda name, *_: setattr(rollout.world[name], "version", NEW)
     assert rollout.run() == (Done(), ExitCode.DONE)
     assert rollout.outcome("w1h0") is Outcome.ALREADY_CURRENT
 
 
 def test_a_host_lost_right_after_a_switch_that_came_late_is_not_untouched():
-    rollout = Rollout(plan_of((1,)))
-    rollout.record.append(rollout.plan.id, ledger.Opened(session="s0", controller="gone"), START)
-    rollout.record.append(rollout.plan.id, started("w1h0", session="s0"), START)
+    rollout = begun_by_one_that_went_away(plan_of((1,)))
 
     def switch_late(name: str, *_: object) -> None:
         rollout.world[name].version = NEW

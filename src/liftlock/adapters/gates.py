@@ -122,7 +122,7 @@ class PytestGates:
     def _run_slices(self, waiting: deque[tuple[Host, ...]], judged: Callable[[GateResult], None]) -> None:
         with tempfile.TemporaryDirectory(prefix="liftlock-gates-") as scratch, _selector() as selector:
             while waiting or selector.get_map():
-                while self._stop.is_set() and waiting:
+                while waiting and self._stop.is_set():
                     for host in waiting.popleft():
                         judged(judge(host.name, (), trouble=_STOPPED))
                 while waiting and len(selector.get_map()) < self._processes:
@@ -132,11 +132,10 @@ class PytestGates:
                 next_deadline = min((run.deadline for run in runs), default=0.0)
                 for key, _ in selector.select(max(0.0, min(_LISTEN_EVERY, next_deadline - time.monotonic()))):
                     key.data.read(judged)
+                stopped = self._stop.is_set()
                 for run in runs:
-                    if run.ended or run.deadline <= time.monotonic() or self._stop.is_set():
-                        run.end(
-                            _STOPPED if self._stop.is_set() else f"the tests took longer than {self._seconds:.0f} s"
-                        )
+                    if run.ended or stopped or run.deadline <= time.monotonic():
+                        run.end(_STOPPED if stopped else f"the tests took longer than {self._seconds:.0f} s")
                         selector.unregister(run.results)
                         os.close(run.results)
                         with suppress(OSError):  # a full disk must not hide what was found

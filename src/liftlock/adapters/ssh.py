@@ -38,7 +38,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class SshTransport:
-    """ports.Transport over ssh for one product; it keeps no state, so threads may share it.
+    """ports.Transport over ssh for one product; what it keeps of one call matters to no other, so threads may share it.
 
     A phase may take `ssh.phase_timeout` in all. `log_dir` receives what each host printed (`<host>.log`); where it
     cannot, that is logged once as a warning.

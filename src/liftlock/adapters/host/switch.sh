@@ -66,9 +66,8 @@ switch() {
         finish rolled_back "$cause" "$detail"
     fi
     journal failed
-    undone=$problem
-    method_installed || installed=$problem
-    finish failed "$cause" "the way back: $undone; current is ${installed:-nothing} | $detail"
+    here=$(if method_installed; then echo "current is ${installed:-nothing}"; else echo "$problem"; fi)
+    finish failed "$cause" "the way back: $problem; $here | $detail"
 }
 
 roll_back() {
